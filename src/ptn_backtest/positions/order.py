@@ -1,0 +1,88 @@
+"""An order as the network recorded it."""
+
+import math
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+from ptn_backtest.errors import InvalidPosition
+
+MIN_LEVERAGE = 0.001
+MAX_LEVERAGE = 500.0
+"""Bounds of the |leverage| of an order that is not FLAT, as the network's own orders check."""
+
+
+class OrderType(StrEnum):
+    """Direction of an order, or of a position."""
+
+    LONG = "LONG"
+    SHORT = "SHORT"
+    FLAT = "FLAT"
+
+    @property
+    def sign(self) -> int:
+        """1, -1 or 0."""
+        return {"LONG": 1, "SHORT": -1, "FLAT": 0}[self.value]
+
+
+class OrderSource(IntEnum):
+    """Where an order came from (`src`)."""
+
+    ORGANIC = 0
+    ELIMINATION_FLAT = 1
+    DEPRECATION_FLAT = 2
+    PRICE_FILLED_ELIMINATION_FLAT = 3
+    MAX_ORDERS_PER_POSITION = 4
+
+
+PRICELESS_SOURCES = (OrderSource.ELIMINATION_FLAT, OrderSource.DEPRECATION_FLAT)
+"""Orders of these sources carry price 0 and close a position without valuing it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One order of a position.
+
+    Attributes:
+        order_uuid: the order's key.
+        order_type: LONG, SHORT or FLAT.
+        leverage: signed change of leverage (LONG > 0, SHORT < 0); a SHORT given with a positive
+            leverage is negated. A FLAT may carry any value.
+        price: fill price in the quote currency; 0 only for `PRICELESS_SOURCES`.
+        processed_ms: time of the order, ms.
+        bid: best bid at the time, 0 where unknown.
+        ask: best ask at the time, 0 where unknown.
+        slippage: fraction of the price.
+        src: see `OrderSource`; 5 to 10 (limit and bracket orders) count as organic.
+        price_sources: the recorded price sources as JSON text, where they were asked for.
+
+    Raises:
+        InvalidPosition: a field is out of its range; the message names it and its value.
+    """
+
+    order_uuid: str
+    order_type: OrderType
+    leverage: float
+    price: float
+    processed_ms: int
+    bid: float = 0.0
+    ask: float = 0.0
+    slippage: float = 0.0
+    src: int = 0
+    price_sources: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.order_type is OrderType.SHORT and self.leverage > 0:
+            object.__setattr__(self, "leverage", -self.leverage)
+        for name in ("leverage", "price", "bid", "ask", "slippage"):
+            if not math.isfinite(getattr(self, name)):
+                raise InvalidPosition(f"{name} is {getattr(self, name)}, not a finite number")
+        if self.order_type is OrderType.LONG and self.leverage < 0:
+            raise InvalidPosition(f"leverage {self.leverage} of a LONG order is negative")
+        if self.order_type is not OrderType.FLAT and not (
+            MIN_LEVERAGE <= abs(self.leverage) <= MAX_LEVERAGE
+        ):
+            raise InvalidPosition(
+                f"leverage {self.leverage} is outside {MIN_LEVERAGE}..{MAX_LEVERAGE:g}"
+            )
+        if self.price < 0 or (self.price == 0 and self.src not in PRICELESS_SOURCES):
+            raise InvalidPosition(f"price {self.price} is not above 0")
