@@ -1,0 +1,1 @@
+"""Replay bundles: an exact replay as a folder."""

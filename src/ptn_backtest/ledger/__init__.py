@@ -1,0 +1,1 @@
+"""From orders and prices to performance ledgers."""

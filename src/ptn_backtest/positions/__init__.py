@@ -1,0 +1,1 @@
+"""Orders and positions: validated, split, and the arithmetic on them."""

@@ -45,8 +45,6 @@ class CandleSource(Protocol):
         """The source in a few words."""
         ...
 
-    def read(
-        self, trade_pair_id: str, timespan: Timespan, start_ms: int, end_ms: int
-    ) -> Candles:
+    def read(self, trade_pair_id: str, timespan: Timespan, start_ms: int, end_ms: int) -> Candles:
         """Candles that start in [start_ms, end_ms]; empty where there are none."""
         ...

@@ -1,0 +1,1 @@
+"""Where positions come from: rows as found, and where they were found."""

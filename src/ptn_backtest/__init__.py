@@ -1,0 +1,1 @@
+"""Replay the Proprietary Trading Network's positions into exact performance ledgers."""
