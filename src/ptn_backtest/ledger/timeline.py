@@ -1,0 +1,122 @@
+"""One trader's orders as a timeline: what is held from when, ready for the kernel."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from ptn_backtest.clock import DAY_MS
+from ptn_backtest.positions.accounting import OrderStates, replay_orders
+from ptn_backtest.positions.columns import (
+    AccountingRules,
+    Floats,
+    Ints,
+    PositionColumns,
+    accounting_rules,
+    position_columns,
+)
+from ptn_backtest.positions.position import Position
+from ptn_backtest.rulebook import DEFAULT_RULEBOOK, Rulebook
+from ptn_backtest.trade_pairs import TradePair
+
+SMALLEST_ACCOUNT_USD = 5_000.0
+"""Account size where it is unknown, and at least (quirk 18)."""
+
+
+class Timeline(NamedTuple):
+    """Positions in ledger order, what each order makes of them, and all orders by time.
+
+    Positions are sorted by pair (pairs by their first trade, ties as stored), in a pair by open
+    time: products over positions are taken in this order, and the last bit matters.
+
+    `pair`: index of each position's pair in the trader's list. `stored`: index of each position as
+    it was stored. `event_ms`, `event_position`: orders by time, as (time, position). `size_from_ms`,
+    `size_usd`: account size from each time on.
+    """
+
+    columns: PositionColumns
+    states: OrderStates
+    rules: AccountingRules
+    pair: Ints
+    stored: Ints
+    event_ms: Ints
+    event_position: Ints
+    size_from_ms: Ints
+    size_usd: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class TraderTimeline:
+    """A timeline with the names behind its indices."""
+
+    miner_hotkey: str
+    pairs: tuple[TradePair, ...]
+    positions: tuple[Position, ...]
+    arrays: Timeline
+
+    @property
+    def first_order_ms(self) -> int:
+        """Time of the trader's first order."""
+        return int(self.arrays.event_ms[0])
+
+
+def build_timeline(
+    positions: Sequence[Position],
+    account_sizes: Sequence[tuple[int, float]] = (),
+    rulebook: Rulebook = DEFAULT_RULEBOOK,
+    *,
+    use_slippage: bool | None = None,
+) -> TraderTimeline:
+    """The timeline of one trader.
+
+    Args:
+        positions: all of one trader, at least one, in stored order.
+        account_sizes: (update time in ms, USD); an update counts from the next UTC day.
+        rulebook: fees and dates.
+        use_slippage: True always, False never, None by the rulebook's date.
+    """
+    order, pairs = _ledger_order(positions)
+    ordered = tuple(positions[i] for i in order)
+    columns = position_columns(ordered, rulebook)
+    rules = accounting_rules(rulebook, use_slippage)
+    owner = np.repeat(np.arange(len(ordered)), np.diff(columns.first))
+    by_time = np.argsort(columns.time_ms, kind="stable")
+    sizes = _size_steps(account_sizes)
+    index = {pair.trade_pair_id: j for j, pair in enumerate(pairs)}
+    arrays = Timeline(
+        columns=columns,
+        states=replay_orders(columns, rules),
+        rules=rules,
+        pair=np.array([index[p.trade_pair.trade_pair_id] for p in ordered], dtype=np.int64),
+        stored=np.array(order, dtype=np.int64),
+        event_ms=columns.time_ms[by_time],
+        event_position=owner[by_time],
+        size_from_ms=np.array([from_ms for from_ms, _ in sizes], dtype=np.int64),
+        size_usd=np.array([usd for _, usd in sizes], dtype=np.float64),
+    )
+    return TraderTimeline(positions[0].miner_hotkey, pairs, ordered, arrays)
+
+
+def _ledger_order(positions: Sequence[Position]) -> tuple[list[int], tuple[TradePair, ...]]:
+    opened = [position.orders[0].processed_ms for position in positions]
+    first_trade: dict[str, tuple[int, int]] = {}
+    for i, position in enumerate(positions):
+        key = (opened[i], i)
+        pair_id = position.trade_pair.trade_pair_id
+        first_trade[pair_id] = min(key, first_trade.get(pair_id, key))
+    order = sorted(
+        range(len(positions)),
+        key=lambda i: (first_trade[positions[i].trade_pair.trade_pair_id], opened[i], i),
+    )
+    pairs = dict.fromkeys(positions[i].trade_pair for i in order)
+    return order, tuple(pairs)
+
+
+def _size_steps(updates: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
+    """(time from which it counts, size): from the start of the UTC day after each update."""
+    steps: Mapping[int, float] = {
+        update_ms - update_ms % DAY_MS + DAY_MS: max(size, SMALLEST_ACCOUNT_USD)
+        for update_ms, size in sorted(updates)
+    }
+    return list(steps.items())
