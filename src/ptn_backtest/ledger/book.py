@@ -17,7 +17,7 @@ class Book(NamedTuple):
 
     Ledger 0 is the portfolio's, ledger 1 + j that of pair j.
 
-    Per ledger: `cps` (ledgers x capacity, rows `oldest` to `count` in use), `oldest`, `count` (0 =
+    Per ledger: `cps` (ledgers x capacity, rows `oldest` to `used`), `oldest`, `used` (0 =
     no record yet), `init_ms`, `peak`.
     Per pair: `price`, `price_ms` (last known, `NONE_MS` = none), `before`, `before_ms` (the one
     before).
@@ -28,7 +28,7 @@ class Book(NamedTuple):
 
     cps: Checkpoints
     oldest: Ints
-    count: Ints
+    used: Ints
     init_ms: Ints
     peak: Floats
     price: Floats

@@ -79,7 +79,7 @@ def _open_book(
     book = Book(
         cps=np.zeros((n_ledgers, capacity), dtype=CHECKPOINT),
         oldest=np.zeros(n_ledgers, dtype=np.int64),
-        count=np.zeros(n_ledgers, dtype=np.int64),
+        used=np.zeros(n_ledgers, dtype=np.int64),
         init_ms=np.zeros(n_ledgers, dtype=np.int64),
         peak=np.ones(n_ledgers),
         price=np.zeros(n_pairs),
@@ -94,19 +94,22 @@ def _open_book(
         clock=np.array([NONE_MS, NONE_MS, 0], dtype=np.int64),
     )
     if state.last_update_ms is not None:
-        _restore(book, timeline, state, names)
+        _restore(book, timeline, state, names, state.last_update_ms)
     return book
 
 
 def _restore(
-    book: Book, timeline: TraderTimeline, state: LedgerState, names: Sequence[str]
+    book: Book,
+    timeline: TraderTimeline,
+    state: LedgerState,
+    names: Sequence[str],
+    last_update_ms: int,
 ) -> None:
-    last_update_ms = state.last_update_ms
     seen = int(np.searchsorted(timeline.arrays.event_ms, last_update_ms, side="right"))
     if seen != state.orders_seen:
         raise LedgerError(
             f"trader {timeline.miner_hotkey}: {seen} orders up to "
-            f"{format_time(last_update_ms or 0)}, but the state was built from "
+            f"{format_time(last_update_ms)}, but the state was built from "
             f"{state.orders_seen}; build its ledgers anew"
         )
     book.clock[LAST_UPDATE] = last_update_ms
@@ -116,7 +119,7 @@ def _restore(
         ledger = state.ledgers.get(name)
         if ledger is not None:
             book.cps[i, : len(ledger.cps)] = ledger.cps
-            book.count[i] = len(ledger.cps)
+            book.used[i] = len(ledger.cps)
             book.init_ms[i] = ledger.initialization_time_ms
             book.peak[i] = ledger.max_return
     prices = state.ledgers[PORTFOLIO].last_known_prices
@@ -139,12 +142,12 @@ def _close_book(
         name: PerfLedger(
             initialization_time_ms=int(book.init_ms[i]),
             max_return=float(book.peak[i]),
-            cps=book.cps[i, book.oldest[i] : book.count[i]].copy(),
+            cps=book.cps[i, book.oldest[i] : book.used[i]].copy(),
             last_known_prices=_last_known_prices(timeline, book) if name == PORTFOLIO else {},
             target_ledger_window_ms=window_ms,
         )
         for i, name in enumerate(names)
-        if book.count[i] > 0
+        if book.used[i] > 0
     }
     return LedgerState(
         ledgers=ledgers,

@@ -153,21 +153,27 @@ def _step(
         if work.after[i] > 0:
             work.fee[i] = cached_carry(book, timeline, i, work.after[i], target_ms)
     if work.facts[N_OPEN] == 0:
-        for ledger in range(len(book.count)):
+        for ledger in range(len(book.used)):
             if _has_orders(work.after, timeline, ledger):
                 _record_product(book, work, timeline, ledger, target_ms, work.after)
         return
     start_ms = book.clock[LAST_UPDATE] + 1
+    _begin_step(book, work, timeline, start_ms)
+    ticks = walk_ticks(book, work, timeline, prices, price_row, start_ms, target_ms)
+    if book.clock[LIQUIDATED] == NONE_MS:
+        for ledger in range(len(book.used)):
+            _book_batch(book, work, timeline, ledger, target_ms, ticks > 0)
+
+
+@compiled
+def _begin_step(book: Book, work: Work, timeline: Timeline, start_ms: int) -> None:
+    """Pairs with nothing open lose their last known price; their ledgers get a record."""
     for pair in range(len(book.price_ms)):
         if not work.pair_open[pair]:
             forget_price(book, pair)
-    for ledger in range(1, len(book.count)):
-        if book.count[ledger] > 0 and not work.pair_open[ledger - 1]:
+    for ledger in range(1, len(book.used)):
+        if book.used[ledger] > 0 and not work.pair_open[ledger - 1]:
             _record_product(book, work, timeline, ledger, start_ms, book.known)
-    ticks = walk_ticks(book, work, timeline, prices, price_row, start_ms, target_ms)
-    if book.clock[LIQUIDATED] == NONE_MS:
-        for ledger in range(len(book.count)):
-            _book_batch(book, work, timeline, ledger, target_ms, ticks > 0)
 
 
 @compiled
@@ -187,7 +193,7 @@ def _book_batch(
         value, spread, carry = work.value[ledger], work.spread[ledger], work.carry[ledger]
     else:
         value, spread, carry = _product(book, work, timeline, ledger, work.after)
-    if len(book.count) > 1:
+    if len(book.used) > 1:
         value = _replace_changed(book, work, timeline, ledger, value)
     if ticked:
         market_open = work.market_open[ledger] == 1
@@ -207,11 +213,7 @@ def _replace_changed(
     for i in range(len(book.known)):
         if book.known[i] == 0 or work.after[i] == book.known[i]:
             continue
-        if ledger == 0:
-            mine = i == work.facts[FIRST_CHANGED]
-        else:
-            mine = timeline.pair[i] == ledger - 1
-        if mine:
+        if i == work.facts[FIRST_CHANGED] if ledger == 0 else timeline.pair[i] == ledger - 1:
             last = timeline.columns.first[i] + work.after[i] - 1
             value = value / book.value[i] * timeline.states.return_at_close[last]
     return value
@@ -265,11 +267,11 @@ def _record_without_drift(
     carry: float,
 ) -> None:
     """Record without an open position; a value that cannot have changed is kept to the last bit."""
-    if ledger == 0 and value <= 0.0 and book.count[0] > 0:
+    if ledger == 0 and value <= 0.0 and book.used[0] > 0:
         book.clock[LIQUIDATED] = at_ms
         return
-    if book.count[ledger] > 0 and not work.facts[BATCH_CLOSES]:
-        cp = book.cps[ledger, book.count[ledger] - 1]
+    if book.used[ledger] > 0 and not work.facts[BATCH_CLOSES]:
+        cp = book.cps[ledger, book.used[ledger] - 1]
         same_fees = spread == cp.prev_portfolio_spread_fee and carry == cp.prev_portfolio_carry_fee
         if same_fees and _batch_is_mine(book, work, timeline, ledger):
             value = cp.prev_portfolio_ret

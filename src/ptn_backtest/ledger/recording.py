@@ -1,11 +1,10 @@
 """How a value becomes part of a ledger (compiled)."""
 
 import math
-from typing import Any
 
 from ptn_backtest.compiled import compiled
 from ptn_backtest.ledger.book import NONE_MS, Book
-from ptn_backtest.ledger.checkpoint import CHECKPOINT_MS
+from ptn_backtest.ledger.checkpoint import CHECKPOINT_MS, CheckpointRow
 from ptn_backtest.ledger.timeline import SMALLEST_ACCOUNT_USD, Timeline
 
 
@@ -24,13 +23,13 @@ def record(
 
     The first record only opens the ledger: its value is booked by the next one.
     """
-    if book.count[ledger] == 0:
+    if book.used[ledger] == 0:
         _open_ledger(book, ledger, at_ms)
         return
     previous_peak = book.peak[ledger]
     book.peak[ledger] = max(previous_peak, value)
     _advance(book, ledger, at_ms, market_open, previous_peak)
-    cp = book.cps[ledger, book.count[ledger] - 1]
+    cp = book.cps[ledger, book.used[ledger] - 1]
     cp.mdd = min(cp.mdd, value / book.peak[ledger])
     cp.mpv = max(cp.mpv, value)
     if value != cp.prev_portfolio_ret:
@@ -46,7 +45,7 @@ def record(
 
 
 @compiled
-def _book_change(timeline: Timeline, cp: Any, at_ms: int, value: float) -> None:
+def _book_change(timeline: Timeline, cp: CheckpointRow, at_ms: int, value: float) -> None:
     ratio = value / cp.prev_portfolio_ret
     change = math.log(ratio)
     if change == 0.0:
@@ -90,8 +89,8 @@ def _append(
     mdd: float,
 ) -> None:
     """Begin a checkpoint at an unchanged value."""
-    cp = book.cps[ledger, book.count[ledger]]
-    book.count[ledger] += 1
+    cp = book.cps[ledger, book.used[ledger]]
+    book.used[ledger] += 1
     cp.last_update_ms = last_update_ms
     cp.prev_portfolio_ret = value
     cp.prev_portfolio_spread_fee = spread
@@ -115,7 +114,7 @@ def _advance(book: Book, ledger: int, at_ms: int, market_open: bool, peak: float
 
     A record exactly on a boundary belongs to the checkpoint that ends there (quirk 15).
     """
-    cp = book.cps[ledger, book.count[ledger] - 1]
+    cp = book.cps[ledger, book.used[ledger] - 1]
     elapsed_ms = at_ms - cp.last_update_ms
     if cp.accum_ms + elapsed_ms <= CHECKPOINT_MS:
         cp.accum_ms += elapsed_ms
@@ -139,9 +138,9 @@ def _advance(book: Book, ledger: int, at_ms: int, market_open: bool, peak: float
 @compiled
 def begin_update(book: Book) -> None:
     """Take every ledger's peak anew from the checkpoints that are left (quirk 16)."""
-    for ledger in range(len(book.count)):
+    for ledger in range(len(book.used)):
         peak = 1.0
-        for i in range(book.oldest[ledger], book.count[ledger]):
+        for i in range(book.oldest[ledger], book.used[ledger]):
             peak = max(peak, book.cps[ledger, i].mpv)
         book.peak[ledger] = peak
 
@@ -149,9 +148,9 @@ def begin_update(book: Book) -> None:
 @compiled
 def drop_old_checkpoints(book: Book, window_ms: int) -> None:
     """Drop the oldest checkpoints while a ledger covers more than its window."""
-    for ledger in range(len(book.count)):
+    for ledger in range(len(book.used)):
         covered_ms = 0
-        i = book.count[ledger]
+        i = book.used[ledger]
         while i > book.oldest[ledger]:
             covered_ms += book.cps[ledger, i - 1].accum_ms
             if covered_ms > window_ms:

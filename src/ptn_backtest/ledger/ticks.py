@@ -48,7 +48,7 @@ def walk_ticks(
         if work.value[0] <= 0.0:
             book.clock[LIQUIDATED] = at_ms
             return n_ticks
-        for ledger in range(len(book.count)):
+        for ledger in range(len(book.used)):
             if ledger == 0 or work.pair_open[ledger - 1]:
                 record(
                     book,
@@ -71,7 +71,7 @@ def _multiply_closed(book: Book, work: Work, timeline: Timeline) -> None:
     work.closed_value[:] = 1.0
     work.closed_spread[:] = 1.0
     work.closed_carry[:] = 1.0
-    n_ledgers = len(book.count)
+    n_ledgers = len(book.used)
     for i in range(len(book.known)):
         if book.known[i] == 0 or not is_closed(timeline, i, book.known[i]):
             continue
@@ -89,7 +89,7 @@ def _multiply_open(book: Book, work: Work, timeline: Timeline) -> None:
     work.value[:] = work.closed_value
     work.spread[:] = work.closed_spread
     work.carry[:] = work.closed_carry
-    n_ledgers = len(book.count)
+    n_ledgers = len(book.used)
     for j in range(work.facts[N_OPEN]):
         i = work.open[j]
         spread = timeline.states.spread_fee[timeline.columns.first[i] + book.known[i] - 1]

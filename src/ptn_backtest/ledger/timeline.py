@@ -1,6 +1,6 @@
 """One trader's orders as a timeline: what is held from when, ready for the kernel."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -96,6 +96,22 @@ def build_timeline(
         size_usd=np.array([usd for _, usd in sizes], dtype=np.float64),
     )
     return TraderTimeline(positions[0].miner_hotkey, pairs, ordered, arrays)
+
+
+def open_ranges(
+    timelines: Iterable[TraderTimeline], end_ms: int
+) -> dict[str, list[tuple[int, int]]]:
+    """{trade_pair_id: [(open, close), ...]} in ms; a position that stays open ends at `end_ms`."""
+    ranges: dict[str, list[tuple[int, int]]] = {}
+    for timeline in timelines:
+        columns, states = timeline.arrays.columns, timeline.arrays.states
+        for i, position in enumerate(timeline.positions):
+            close = states.close[i]
+            closed_ms = int(columns.time_ms[close]) if close >= 0 else end_ms
+            opened_ms = position.orders[0].processed_ms
+            pair = position.trade_pair.trade_pair_id
+            ranges.setdefault(pair, []).append((opened_ms, min(closed_ms, end_ms)))
+    return {pair: sorted(ranges[pair]) for pair in sorted(ranges)}
 
 
 def _ledger_order(positions: Sequence[Position]) -> tuple[list[int], tuple[TradePair, ...]]:

@@ -1,5 +1,6 @@
 """Candles of many pairs as one table, the shape in which the kernel reads them."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -60,6 +61,15 @@ def price_table(
         session_ms=np.concatenate([*sessions, np.empty(0, dtype=np.int64)]),
         session_first=_bounds([len(edges) for edges in sessions]),
     )
+
+
+def fingerprint(table: PriceTable) -> str:
+    """SHA-256 of everything in the table, in whatever files it lay."""
+    digest = hashlib.sha256()
+    for name, array in zip(table._fields, table, strict=True):
+        digest.update(f"{name} {len(array)}\n".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def _joined(parts: Sequence[Candles]) -> tuple[_Ints, _Floats, _Ints]:

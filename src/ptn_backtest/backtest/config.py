@@ -1,0 +1,290 @@
+"""The settings of a run: one frozen value from a TOML file, the environment and options."""
+
+import difflib
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from ptn_backtest.backtest.execution import ParallelizationMode
+from ptn_backtest.clock import DAY_MS, parse_time
+from ptn_backtest.errors import ConfigError
+from ptn_backtest.ledger.checkpoint import WINDOW_MS
+from ptn_backtest.sources.passwords import hide_passwords
+
+ENVIRONMENT_PREFIX = "PTN_BACKTEST_"
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestConfig:
+    """Every setting of a run, by the names of the user's document.
+
+    Attributes:
+        use_test_positions: replay the bundled synthetic test positions on their candles.
+        use_database_positions: load positions from `database_url`, or, without one, through the
+            package `taoshi.ts.ptn`.
+        database_url: SQLite, PostgreSQL or MySQL/MariaDB, as SQLAlchemy writes it.
+        database_mapping: TOML file that maps an existing schema to ours.
+        positions_path: validators' folder, checkpoint or list on disk.
+        candles: folder of the candle store.
+        start_time_ms: first update time; the first order's time where it is not given.
+        end_time_ms: last update time; the end of the candles where it is not given.
+        interval_ms: time between updates.
+        history: "full" also loads positions closed before the start, which the ledger needs.
+        test_single_hotkey: only this trader.
+        hotkeys: only these traders; empty for all.
+        run_challenge: challenge period rules.
+        run_elimination: elimination rules.
+        use_slippage: True always, False never, None by the network's date.
+        recalculate_slippage: compute the slippage of orders anew.
+        fetch_slippage_data: fetch bid and ask for it first.
+        capital: USD that leverage 1 stands for, for slippage.
+        build_portfolio_ledgers_only: no ledgers by trade pair.
+        parallel_mode: SERIAL, PYSPARK or MULTIPROCESSING.
+        target_ledger_window_ms: time that a ledger's checkpoints may cover.
+        missing_candles: "error" refuses a run that lacks candles, "hold" lets values stay.
+        split_positions: split recorded positions that hold several trades in a row.
+        strict: stop at the first position that would be set aside.
+        output: folder that run folders are written to.
+        run_name: name of the run folder; by default made of the settings, so that the same run
+            has the same name.
+        overwrite: replace a run folder of that name.
+        plots: also write PNG plots.
+    """
+
+    use_test_positions: bool = False
+    use_database_positions: bool = False
+    database_url: str | None = None
+    database_mapping: Path | None = None
+    positions_path: Path | None = None
+    candles: Path | None = None
+    start_time_ms: int | None = None
+    end_time_ms: int | None = None
+    interval_ms: int = DAY_MS
+    history: Literal["full", "range"] = "full"
+    test_single_hotkey: str | None = None
+    hotkeys: tuple[str, ...] = ()
+    run_challenge: bool = False
+    run_elimination: bool = False
+    use_slippage: bool | None = None
+    recalculate_slippage: bool = False
+    fetch_slippage_data: bool = False
+    capital: float = 100_000.0
+    build_portfolio_ledgers_only: bool = False
+    parallel_mode: ParallelizationMode = ParallelizationMode.SERIAL
+    target_ledger_window_ms: int = WINDOW_MS
+    missing_candles: Literal["error", "hold"] = "error"
+    split_positions: bool = False
+    strict: bool = False
+    output: Path = Path("runs")
+    run_name: str | None = None
+    overwrite: bool = False
+    plots: bool = False
+
+    @property
+    def wanted_hotkeys(self) -> tuple[str, ...] | None:
+        """The traders asked for, None for all."""
+        single = (self.test_single_hotkey,) if self.test_single_hotkey else ()
+        return (*single, *self.hotkeys) or None
+
+    def recorded(self) -> dict[str, Any]:
+        """JSON-ready, for run.json: without credentials, and without where the output goes."""
+        outside = ("output", "run_name", "overwrite", "plots")
+        settings = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in outside}
+        if self.database_url:
+            settings["database_url"] = hide_passwords(self.database_url)
+        settings["parallel_mode"] = self.parallel_mode.name
+        return {name: _plain(value) for name, value in settings.items()}
+
+
+def load_config(
+    file: Path | None, environment: Mapping[str, str], options: Mapping[str, Any]
+) -> BacktestConfig:
+    """Read and check the settings; options beat the environment, which beats the file.
+
+    Args:
+        file: TOML; relative paths in it are relative to its folder.
+        environment: variables `PTN_BACKTEST_<SETTING>`; others are ignored.
+        options: by setting name; those not given are absent.
+
+    Raises:
+        ConfigError: an unknown name, a malformed value, or settings that contradict each other.
+    """
+    values: dict[str, Any] = {}
+    for name, value in (_read_toml(file) if file else {}).items():
+        where = f"{file}: {name}"
+        parsed = _parse(name, value, where)
+        relative = isinstance(parsed, Path) and file is not None
+        values[name] = file.parent / parsed if relative and file else parsed
+    for variable, text in environment.items():
+        if variable.startswith(ENVIRONMENT_PREFIX):
+            name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+            values[name] = _parse(name, text, f"environment variable {variable}")
+    for name, value in options.items():
+        values[name] = _parse(name, value, f"option --{name.replace('_', '-')}")
+    config = BacktestConfig(**values)
+    check_config(config)
+    return config
+
+
+def check_config(config: BacktestConfig) -> None:
+    """Refuse settings that contradict each other, before anything is loaded.
+
+    Raises:
+        ConfigError: the message names both settings.
+    """
+    chosen = [
+        name
+        for name, on in (
+            ("use_test_positions", config.use_test_positions),
+            ("use_database_positions", config.use_database_positions),
+            ("positions_path", config.positions_path is not None),
+        )
+        if on
+    ]
+    if len(chosen) > 1:
+        raise ConfigError(f"{' and '.join(chosen)} contradict each other: choose one source")
+    if not chosen:
+        raise ConfigError(
+            "no source of positions: set use_test_positions, use_database_positions "
+            "(with database_url) or positions_path"
+        )
+    if config.database_url and not config.use_database_positions:
+        raise ConfigError(
+            f"database_url is given, but {chosen[0]} chooses another source: "
+            "set use_database_positions instead, or leave database_url out"
+        )
+    if config.candles is None and not config.use_test_positions:
+        raise ConfigError(
+            "no candles: set candles to the folder of a candle store "
+            "(ptn-backtest candles import makes one)"
+        )
+    if config.interval_ms <= 0:
+        raise ConfigError(f"interval_ms = {config.interval_ms} is not above 0")
+    start, end = config.start_time_ms, config.end_time_ms
+    if start is not None and end is not None and start > end:
+        raise ConfigError(f"start_time_ms = {start} is later than end_time_ms = {end}")
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        with file.open("rb") as stream:
+            return tomllib.load(stream)
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file}: not a TOML file: {error}") from None
+
+
+def _parse(name: str, value: Any, where: str) -> Any:  # noqa: ANN401 - that is what it finds out
+    parser = _PARSERS.get(name)
+    if parser is None:
+        near = difflib.get_close_matches(name, _PARSERS, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ConfigError(f"{where}: unknown setting {name!r}{hint}")
+    try:
+        return parser(value)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _flag(value: bool | str) -> bool:
+    text = str(value).strip().lower()
+    if text in {"true", "yes", "on", "1"}:
+        return True
+    if text in {"false", "no", "off", "0"}:
+        return False
+    raise ValueError(f"{value!r} is not true or false")
+
+
+def _optional_flag(value: bool | str | None) -> bool | None:
+    if value is None or str(value).strip().lower() in {"none", "by-date", ""}:
+        return None
+    return _flag(value)
+
+
+def _text(value: str | None) -> str | None:
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a text")
+    return value
+
+
+def _path(value: str | Path | None) -> Path | None:
+    return Path(value).expanduser() if value else None
+
+
+def _optional_time(value: Any) -> int | None:  # noqa: ANN401 - TOML gives ints, texts and dates
+    return None if value is None or value == "" else parse_time(value)
+
+
+def _positive(value: int | str) -> int:
+    number = int(value)
+    if number <= 0:
+        raise ValueError(f"{value!r} is not above 0")
+    return number
+
+
+def _names(value: str | list[str] | tuple[str, ...] | None) -> tuple[str, ...]:
+    if not value:
+        return ()
+    parts = value.split(",") if isinstance(value, str) else value
+    return tuple(part.strip() for part in parts if part.strip())
+
+
+def _mode(value: int | str) -> ParallelizationMode:
+    text = str(value).strip().upper().removeprefix("PARALLELIZATIONMODE.")
+    for mode in ParallelizationMode:
+        if text in {mode.name, str(mode.value)} or value is mode:
+            return mode
+    names = ", ".join(f"{mode.name} ({mode.value})" for mode in ParallelizationMode)
+    raise ValueError(f"{value!r} is not a parallel mode: use {names}")
+
+
+def _choice(*allowed: str) -> Callable[[Any], str]:
+    def parse(value: Any) -> str:  # noqa: ANN401
+        if value not in allowed:
+            raise ValueError(f"{value!r} is not one of {', '.join(allowed)}")
+        return str(value)
+
+    return parse
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401
+    if isinstance(value, Path):
+        return value.as_posix()
+    return list(value) if isinstance(value, tuple) else value
+
+
+_PARSERS: Mapping[str, Callable[[Any], Any]] = {
+    "use_test_positions": _flag,
+    "use_database_positions": _flag,
+    "database_url": _text,
+    "database_mapping": _path,
+    "positions_path": _path,
+    "candles": _path,
+    "start_time_ms": _optional_time,
+    "end_time_ms": _optional_time,
+    "interval_ms": _positive,
+    "history": _choice("full", "range"),
+    "test_single_hotkey": _text,
+    "hotkeys": _names,
+    "run_challenge": _flag,
+    "run_elimination": _flag,
+    "use_slippage": _optional_flag,
+    "recalculate_slippage": _flag,
+    "fetch_slippage_data": _flag,
+    "capital": float,
+    "build_portfolio_ledgers_only": _flag,
+    "parallel_mode": _mode,
+    "target_ledger_window_ms": _positive,
+    "missing_candles": _choice("error", "hold"),
+    "split_positions": _flag,
+    "strict": _flag,
+    "output": Path,
+    "run_name": _text,
+    "overwrite": _flag,
+    "plots": _flag,
+}

@@ -1,0 +1,74 @@
+"""What a finished run knows: the input of the run folder and of the report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ptn_backtest.ledger.checkpoint import PerfLedger
+from ptn_backtest.positions.accounting import PositionState
+from ptn_backtest.positions.position import Position
+from ptn_backtest.positions.rejection import Rejection
+
+
+@dataclass(frozen=True, slots=True)
+class Liquidation:
+    """A portfolio whose value reached 0, at a tick.
+
+    Attributes:
+        miner_hotkey: the trader.
+        elimination_ms: time of the tick.
+        last_known_prices: as in a ledger, with the tick's candles.
+        previous_return: portfolio value at the record before.
+    """
+
+    miner_hotkey: str
+    elimination_ms: int
+    last_known_prices: Mapping[str, tuple[float, int]]
+    previous_return: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayedPosition:
+    """A position and its state after the last order up to the end of the run."""
+
+    position: Position
+    state: PositionState
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """Everything that a run folder is written from.
+
+    Attributes:
+        settings: the run's configuration, JSON-ready, without credentials.
+        source: the position source in words.
+        inputs: fingerprints of what was read: {"positions": sha256, "candles": sha256}.
+        counts: {"traders": 3, "positions": 80, "orders": 417, "rejected_positions": 0, ...}.
+        timings: {phase: seconds}; the only part that differs between equal runs.
+        start_ms: first update time.
+        end_ms: last update time.
+        update_times_ms: every update time.
+        ledgers: {hotkey: {"portfolio" or trade pair id: ledger}}, hotkeys sorted.
+        positions: replayed positions, by hotkey, then open time.
+        rejections: what was set aside.
+        liquidations: portfolios that reached 0.
+        failed_traders: {hotkey: message} of traders that were set aside as a whole.
+        warnings: sentences for the reader, such as missing candles that were held.
+        synthetic: True where positions or candles are made up for tests.
+    """
+
+    settings: Mapping[str, Any]
+    source: str
+    inputs: Mapping[str, str]
+    counts: Mapping[str, int]
+    timings: Mapping[str, float]
+    start_ms: int
+    end_ms: int
+    update_times_ms: Sequence[int]
+    ledgers: Mapping[str, Mapping[str, PerfLedger]]
+    positions: Sequence[ReplayedPosition]
+    rejections: Sequence[Rejection] = ()
+    liquidations: Sequence[Liquidation] = ()
+    failed_traders: Mapping[str, str] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+    synthetic: bool = False

@@ -1,0 +1,57 @@
+"""The positions of a replay, by trader."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from ptn_backtest.positions.position import Position
+
+
+class PositionManager:
+    """Positions by hotkey, each trader's in stored order.
+
+    The order matters where times are equal: the network replays ties as they were stored.
+    """
+
+    def __init__(self, positions: Iterable[Position] = ()) -> None:
+        """Save the given positions."""
+        self._by_hotkey: dict[str, dict[str, Position]] = {}
+        for position in positions:
+            self.save(position)
+
+    def save(self, position: Position) -> None:
+        """Save a position; one with the same uuid is replaced where it stood."""
+        mine = self._by_hotkey.setdefault(position.miner_hotkey, {})
+        mine[position.position_uuid] = position
+
+    @property
+    def hotkeys(self) -> tuple[str, ...]:
+        """Every trader with a position, sorted."""
+        return tuple(sorted(self._by_hotkey))
+
+    def positions(self, hotkey: str) -> tuple[Position, ...]:
+        """One trader's positions in stored order; empty for an unknown trader."""
+        return tuple(self._by_hotkey.get(hotkey, {}).values())
+
+    def by_hotkey(self) -> Mapping[str, Sequence[Position]]:
+        """{hotkey: positions}, hotkeys sorted."""
+        return {hotkey: self.positions(hotkey) for hotkey in self.hotkeys}
+
+    def __iter__(self) -> Iterator[Position]:
+        """Iterate over all positions, by hotkey."""
+        for hotkey in self.hotkeys:
+            yield from self.positions(hotkey)
+
+    def __len__(self) -> int:
+        return sum(len(mine) for mine in self._by_hotkey.values())
+
+
+def up_to(positions: Iterable[Position], end_ms: int) -> list[Position]:
+    """The positions as known at a time: without later orders, and without positions opened later."""
+    known = []
+    for position in positions:
+        orders = tuple(order for order in position.orders if order.processed_ms <= end_ms)
+        if len(orders) == len(position.orders):
+            known.append(position)
+        elif orders:
+            known.append(replace(position, orders=orders))
+    return known
