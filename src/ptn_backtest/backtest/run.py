@@ -1,0 +1,174 @@
+"""A whole run: settings in, result out. Writing it is the business of `results`."""
+
+import hashlib
+import logging
+import time
+from collections.abc import Iterable
+
+from ptn_backtest.backtest.config import BacktestConfig
+from ptn_backtest.backtest.execution import check_mode
+from ptn_backtest.backtest.loading import Inputs, load_inputs
+from ptn_backtest.backtest.manager import BacktestManager, refuse_rules
+from ptn_backtest.backtest.result import Liquidation, ReplayedPosition, RunResult
+from ptn_backtest.errors import NotAvailableYet
+from ptn_backtest.ledger.checkpoint import PORTFOLIO
+from ptn_backtest.ledger.manager import LedgerSettings, PerfLedgerManager
+from ptn_backtest.positions.accounting import position_states
+from ptn_backtest.positions.position import Position
+from ptn_backtest.prices.table import fingerprint
+
+log = logging.getLogger(__name__)
+
+
+def run_backtest(config: BacktestConfig) -> RunResult:
+    """Load, replay, and gather what the run knows.
+
+    Raises:
+        NotAvailableYet: the settings ask for what this version does not have.
+        BacktestError: the inputs cannot be read, or candles are missing.
+    """
+    refuse_unavailable(config)
+    inputs = load_inputs(config)
+    if not len(inputs.positions):
+        return _empty_result(config, inputs)
+    begun = time.perf_counter()
+    manager = BacktestManager(
+        inputs.positions,
+        inputs.candles,
+        inputs.start_ms,
+        inputs.end_ms,
+        interval_ms=config.interval_ms,
+        settings=LedgerSettings(
+            use_slippage=config.use_slippage,
+            portfolio_only=config.build_portfolio_ledgers_only,
+            window_ms=config.target_ledger_window_ms,
+        ),
+        account_sizes=inputs.account_sizes,
+        parallel_mode=config.parallel_mode,
+        missing_candles=config.missing_candles,
+    )
+    prepared = time.perf_counter()
+    manager.run()
+    built = time.perf_counter()
+    log.info(
+        "prices and timelines in %.3f s, ledgers in %.3f s", prepared - begun, built - prepared
+    )
+    return _gather(
+        config, inputs, manager, {"prepare": prepared - begun, "ledgers": built - prepared}
+    )
+
+
+def refuse_unavailable(config: BacktestConfig) -> None:
+    """Refuse settings that this version cannot honour, before anything is loaded.
+
+    Raises:
+        NotAvailableYet: the message names the setting and what to use instead.
+    """
+    check_mode(config.parallel_mode)
+    refuse_rules(run_challenge=config.run_challenge, run_elimination=config.run_elimination)
+    for name in ("recalculate_slippage", "fetch_slippage_data"):
+        if getattr(config, name):
+            raise NotAvailableYet(
+                f"{name} is not in this version: the replay uses the slippage stored on each "
+                f"order; set {name} to false"
+            )
+
+
+def _gather(
+    config: BacktestConfig, inputs: Inputs, manager: BacktestManager, timings: dict[str, float]
+) -> RunResult:
+    ledgers = manager.perf_ledger_manager
+    replayed = [position for part in _replayed(ledgers) for position in part]
+    counts = {
+        **inputs.conversion.counts,
+        "traders": len(manager.positions.hotkeys),
+        "positions": len(replayed),
+        "orders": sum(len(each.position.orders) for each in replayed),
+        "updates": len(manager.update_times_ms),
+        "candles": len(manager.prices.minute_ms) + len(manager.prices.second_ms),
+    }
+    return RunResult(
+        settings=config.recorded(),
+        source=inputs.source,
+        inputs={
+            "positions": positions_fingerprint(manager.positions),
+            "candles": fingerprint(manager.prices),
+        },
+        counts=counts,
+        timings={**inputs.timings, **timings},
+        start_ms=manager.update_times_ms[0],
+        end_ms=manager.update_times_ms[-1],
+        update_times_ms=manager.update_times_ms,
+        ledgers=manager.get_perf_ledgers(),
+        positions=replayed,
+        rejections=inputs.conversion.rejections,
+        liquidations=list(liquidations(ledgers)),
+        failed_traders=ledgers.failed,
+        warnings=manager.warnings,
+        synthetic=inputs.synthetic,
+    )
+
+
+def _empty_result(config: BacktestConfig, inputs: Inputs) -> RunResult:
+    return RunResult(
+        settings=config.recorded(),
+        source=inputs.source,
+        inputs={"positions": positions_fingerprint([]), "candles": ""},
+        counts=inputs.conversion.counts,
+        timings=inputs.timings,
+        start_ms=inputs.start_ms,
+        end_ms=inputs.end_ms,
+        update_times_ms=(),
+        ledgers={},
+        positions=(),
+        rejections=inputs.conversion.rejections,
+        warnings=["no position was loaded"],
+        synthetic=inputs.synthetic,
+    )
+
+
+def _replayed(ledgers: PerfLedgerManager) -> Iterable[list[ReplayedPosition]]:
+    """Each trader's positions with their states, by open time."""
+    for hotkey in sorted(ledgers.timelines):
+        timeline = ledgers.timelines[hotkey]
+        states = position_states(list(timeline.positions), timeline.arrays.states)
+        replayed = map(ReplayedPosition, timeline.positions, states)
+        yield sorted(
+            replayed, key=lambda each: (each.position.open_ms, each.position.position_uuid)
+        )
+
+
+def liquidations(ledgers: PerfLedgerManager) -> Iterable[Liquidation]:
+    """Every portfolio that reached 0, by hotkey."""
+    for hotkey, state in sorted(ledgers.states.items()):
+        if state.liquidated_ms is not None:
+            portfolio = state.ledgers[PORTFOLIO]
+            yield Liquidation(
+                miner_hotkey=hotkey,
+                elimination_ms=state.liquidated_ms,
+                last_known_prices=portfolio.last_known_prices,
+                previous_return=float(portfolio.cps["prev_portfolio_ret"][-1]),
+            )
+
+
+def positions_fingerprint(positions: Iterable[Position]) -> str:
+    """SHA-256 over what the replay uses of the positions, in order."""
+    digest = hashlib.sha256()
+    for position in positions:
+        head = (position.miner_hotkey, position.position_uuid, position.trade_pair.trade_pair_id)
+        digest.update(repr((*head, position.account_size)).encode())
+        for order in position.orders:
+            digest.update(
+                repr(
+                    (
+                        order.order_uuid,
+                        order.order_type.value,
+                        order.leverage,
+                        order.price,
+                        order.slippage,
+                        order.processed_ms,
+                        order.src,
+                    )
+                ).encode()
+            )
+    return digest.hexdigest()

@@ -1,0 +1,31 @@
+"""How a command ends, and how errors are shown.
+
+Exit codes: 0 done, 1 a check found something, 2 an error (one message on stderr), 130 interrupted.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from ptn_backtest.errors import BacktestError
+from ptn_backtest.sources.passwords import hide_passwords
+
+
+@contextmanager
+def exit_codes() -> Iterator[None]:
+    """Turn errors of ours into a message without a traceback, and every end into its exit code."""
+    try:
+        yield
+    except click.exceptions.Exit as leave:
+        sys.exit(leave.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except BacktestError as error:
+        click.echo(f"error: {hide_passwords(str(error))}", err=True)
+        sys.exit(2)

@@ -1,0 +1,58 @@
+"""`ptn-backtest`: the group of all commands."""
+
+import importlib
+
+import click
+
+from ptn_backtest.cli.exits import exit_codes
+from ptn_backtest.cli.logs import show_logs
+
+_COMMANDS = {
+    "run": "ptn_backtest.cli.run:run",
+    "positions": "ptn_backtest.cli.positions:positions",
+    "candles": "ptn_backtest.cli.candles:candles",
+    "bundle": "ptn_backtest.cli.bundle:bundle",
+}
+
+
+class _Commands(click.Group):
+    """Commands by name, imported when they are wanted."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Names in the order of a first use."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command of this name, or None."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, name = _COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="ptn-backtest")
+@click.option("-v", "--verbose", count=True, help="Show what is done (-v), or every detail (-vv).")
+def cli(verbose: int) -> None:
+    """Replay the Proprietary Trading Network's positions into exact performance ledgers.
+
+    \b
+    A first look, on bundled synthetic positions:
+      ptn-backtest run --use-test-positions
+    Your own database and candles:
+      ptn-backtest candles import candles/ BTCUSD_1m.parquet
+      ptn-backtest run --use-database-positions --database-url sqlite:///positions.db \\
+                       --candles candles/ --start-time-ms 2025-01-01 --end-time-ms 2025-01-05
+    """
+    show_logs(verbose)
+
+
+def main() -> None:
+    """Run the command line."""
+    with exit_codes():
+        cli.main(standalone_mode=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""`ptn-backtest run`: a whole backtest from settings to report."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ptn_backtest.cli.exits import exit_codes
+from ptn_backtest.cli.logs import show_logs
+
+if TYPE_CHECKING:
+    from ptn_backtest.backtest.config import BacktestConfig
+    from ptn_backtest.backtest.result import RunResult
+
+_FLAGS: dict[str, str] = {
+    "use_test_positions": "Replay the bundled synthetic test positions.",
+    "use_database_positions": "Load positions from --database-url, or through taoshi.ts.ptn.",
+    "build_portfolio_ledgers_only": "No ledgers by trade pair.",
+    "run_challenge": "Challenge period rules (not in this version).",
+    "run_elimination": "Elimination rules (not in this version).",
+    "recalculate_slippage": "Compute slippage anew (not in this version).",
+    "fetch_slippage_data": "Fetch bid and ask for slippage first (not in this version).",
+    "split_positions": "Split recorded positions that hold several trades in a row.",
+    "strict": "Stop at the first position that would be set aside.",
+    "overwrite": "Replace a run folder of the same --run-name.",
+    "plots": "Also write PNG plots (extra 'reports').",
+}
+
+_VALUES: dict[str, tuple[str, str]] = {
+    "database_url": ("URL", "sqlite:///file, postgresql://..., mysql://..."),
+    "database_mapping": ("FILE", "TOML file that maps an existing schema to ours."),
+    "positions_path": ("PATH", "Validators' folder, checkpoint (.json, .gz) or list."),
+    "candles": ("FOLDER", "Candle store; the test positions bring their own."),
+    "start_time_ms": ("TIME", "First update: ms, or an ISO date. Default: the first order."),
+    "end_time_ms": ("TIME", "Last update. Default: the end of the candles."),
+    "interval_ms": ("MS", "Time between updates. Default: one day."),
+    "history": ("full|range", "full also loads positions closed before the start (default)."),
+    "test_single_hotkey": ("HOTKEY", "Only this trader."),
+    "use_slippage": ("true|false|by-date", "Slippage always, never, or by date (default)."),
+    "capital": ("USD", "What leverage 1 stands for, for slippage. Default: 100000."),
+    "parallel_mode": ("MODE", "SERIAL (0, default); PYSPARK (1), MULTIPROCESSING (2) will follow."),
+    "target_ledger_window_ms": ("MS", "Time that checkpoints may cover. Default: 120 days."),
+    "missing_candles": ("error|hold", "Refuse a run without them (default), or let values stay."),
+    "output": ("FOLDER", "Where run folders are written. Default: runs."),
+    "run_name": ("NAME", "Name of the run folder. Default: made of times and settings."),
+}
+
+
+def config_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add an option for every setting of `BacktestConfig`, and --config."""
+    for name, text in reversed(_FLAGS.items()):
+        option = name.replace("_", "-")
+        command = click.option(f"--{option}/--no-{option}", name, default=None, help=text)(command)
+    command = click.option(
+        "--hotkeys", multiple=True, metavar="HOTKEY", help="Only these; repeat it."
+    )(command)
+    for name, (metavar, text) in reversed(_VALUES.items()):
+        command = click.option(
+            f"--{name.replace('_', '-')}", name, metavar=metavar, default=None, help=text
+        )(command)
+    return click.option(
+        "--config",
+        "config_file",
+        metavar="FILE",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="TOML file of settings, by the names of the options with underscores.",
+    )(command)
+
+
+def config_from_options(config_file: Path | None, options: Mapping[str, Any]) -> "BacktestConfig":
+    """The settings of a command with `config_options`."""
+    import os  # noqa: PLC0415
+
+    from ptn_backtest.backtest.config import load_config  # noqa: PLC0415 - slow to import
+
+    given = {name: value for name, value in options.items() if value not in (None, ())}
+    return load_config(config_file, os.environ, given)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@config_options
+@click.option("-v", "--verbose", count=True, help="Show what is done (-v), or every detail (-vv).")
+def run(config_file: Path | None, verbose: int, **options: Any) -> None:  # noqa: ANN401
+    """Replay positions on candles; write ledgers, tables and a report.
+
+    Settings come from --config, then from environment variables (PTN_BACKTEST_DATABASE_URL, ...),
+    then from options; the later beat the earlier. A password is best given in the environment.
+
+    \b
+    Examples:
+      ptn-backtest run --use-test-positions
+      ptn-backtest run --config backtest.toml --test-single-hotkey 5HDmzyhr...
+      ptn-backtest run --use-database-positions --database-url sqlite:///positions.db \\
+          --candles candles --start-time-ms 2025-01-01 --end-time-ms 1736035200000
+    """
+    if verbose:
+        show_logs(verbose)
+    execute(config_from_options(config_file, options))
+
+
+def run_flags(**flags: Any) -> None:  # noqa: ANN401
+    """What `neurons/backtest_manager.py` does with its flags: a run, as on the command line.
+
+    The environment may add settings, such as a database URL with its password; flags beat it,
+    unless they are None.
+    """
+    with exit_codes():
+        show_logs(1)
+        execute(config_from_options(None, flags))
+
+
+def execute(config: "BacktestConfig") -> Path:
+    """Run, write the run folder, print the summary; returns the folder."""
+    from rich.console import Console  # noqa: PLC0415 - slow to import
+
+    from ptn_backtest.backtest.run import run_backtest  # noqa: PLC0415
+    from ptn_backtest.report.html import write_report  # noqa: PLC0415
+    from ptn_backtest.report.summary import print_summary  # noqa: PLC0415
+    from ptn_backtest.results.run_folder import write_run  # noqa: PLC0415
+
+    result = run_backtest(config)
+    folder = config.output / (config.run_name or default_name(result))
+    write_run(folder, result, overwrite=config.overwrite or config.run_name is None)
+    report = write_report(folder, result)
+    if config.plots:
+        from ptn_backtest.report.plots import write_plots  # noqa: PLC0415 - an extra
+
+        write_plots(folder, result, list(result.ledgers))
+    print_summary(result, Console())
+    click.echo(f"run folder: {folder}")
+    click.echo(f"report:     {report}")
+    return folder
+
+
+def default_name(result: "RunResult") -> str:
+    """A name that equal runs share: the dates, and a hash of settings and inputs."""
+    import hashlib  # noqa: PLC0415
+
+    from ptn_backtest.clock import format_date  # noqa: PLC0415
+
+    what = repr((sorted(result.settings.items()), sorted(result.inputs.items())))
+    tag = hashlib.sha256(what.encode()).hexdigest()[:8]
+    return f"{format_date(result.start_ms)}_{format_date(result.end_ms)}_{tag}"
