@@ -3,6 +3,7 @@
 Every question is a `searchsorted` in such an array of edges: even positions open, odd ones close.
 """
 
+import warnings
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
@@ -98,9 +99,12 @@ def _nasdaq_sessions() -> Iterator[tuple[int, int]]:
         raise ConfigError(
             "equities need their exchange's sessions: pip install 'ptn-backtest[equities]'"
         ) from missing
-    calendar = exchange_calendars.get_calendar(
-        "XNAS", start=f"{FIRST_YEAR}-01-01", end=f"{LAST_YEAR}-12-31"
-    )
-    schedule = calendar.schedule
-    for opens, closes in zip(schedule["open"], schedule["close"], strict=True):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the package's own use of pandas is not our users' affair
+        calendar = exchange_calendars.get_calendar(
+            "XNAS", start=f"{FIRST_YEAR}-01-01", end=f"{LAST_YEAR}-12-31"
+        )
+        schedule = calendar.schedule
+        sessions = list(zip(schedule["open"], schedule["close"], strict=True))
+    for opens, closes in sessions:
         yield round(opens.timestamp() * 1_000), round(closes.timestamp() * 1_000)

@@ -1,0 +1,44 @@
+# Two commands: `make backtest` and `make test`. Nothing has to be prepared but Python 3.11 or later.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO := runs/demo
+
+.PHONY: backtest test check bench clean
+
+## replay the bundled synthetic positions out of an embedded SQLite database
+backtest: $(VENV)/.installed
+	@$(BIN)/ptn-backtest positions import test sqlite:///$(DEMO)/positions.db
+	@$(BIN)/ptn-backtest candles synthetic $(DEMO)/candles
+	@$(BIN)/ptn-backtest run --config examples/demo.toml
+
+## the whole test suite; PostgreSQL is started by the tests, PTN_TEST_MYSQL_URL names a MariaDB
+test: $(VENV)/.installed-dev
+	$(BIN)/pytest -n auto
+
+## format, lint, types, layers
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+## ratios, each side by side in one run
+bench: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/ledger_kernel.py
+
+clean:
+	rm -rf $(VENV) runs
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/.installed
