@@ -131,7 +131,7 @@ def _replayed(ledgers: PerfLedgerManager) -> Iterable[list[ReplayedPosition]]:
     """Each trader's positions with their states, by open time."""
     for hotkey in sorted(ledgers.timelines):
         timeline = ledgers.timelines[hotkey]
-        states = position_states(list(timeline.positions), timeline.arrays.states)
+        states = position_states(timeline.positions, timeline.arrays.accounts)
         replayed = map(ReplayedPosition, timeline.positions, states)
         yield sorted(
             replayed, key=lambda each: (each.position.open_ms, each.position.position_uuid)

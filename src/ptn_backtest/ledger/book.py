@@ -1,43 +1,106 @@
-"""The kernel's working memory: a trader's ledgers, prices seen and fees cached, as arrays."""
+"""The kernel's working memory: a trader's ledgers, prices seen and fees cached, as rows of arrays."""
 
 from typing import NamedTuple
 
-from ptn_backtest.ledger.checkpoint import Checkpoints
-from ptn_backtest.positions.columns import Floats, Ints
+import numpy as np
+
+from ptn_backtest.ledger.checkpoint import CHECKPOINT, Checkpoints
+from ptn_backtest.positions.columns import Ints, Rows
 
 NONE_MS = -1
 """Stands for "no time yet"."""
 
+PORTFOLIO_LEDGER = 0
+"""Ledger 0 is the portfolio's, ledger 1 + j that of pair j."""
+
+LEDGER = np.dtype(
+    [
+        ("oldest", np.int64),
+        ("used", np.int64),
+        ("init_ms", np.int64),
+        ("peak", np.float64),
+        ("closed_value", np.float64),
+        ("closed_spread", np.float64),
+        ("closed_carry", np.float64),
+        ("value", np.float64),
+        ("spread", np.float64),
+        ("carry", np.float64),
+        ("market_open", np.bool_),
+    ]
+)
+"""A ledger: its checkpoints are `oldest` to before `used` (0 = no record yet). `init_ms`: first
+record. `peak`: running. Of the step under way: `closed_*`, products over closed positions; `value`,
+`spread`, `carry`, products over all positions at the last tick, and `market_open` there."""
+
+PAIR = np.dtype(
+    [
+        ("row", np.int64),
+        ("price", np.float64),
+        ("price_ms", np.int64),
+        ("before", np.float64),
+        ("before_ms", np.int64),
+        ("open", np.bool_),
+    ]
+)
+"""A pair: `row` in the price table; `price`, `price_ms`, last known close and the start of its
+candle (`NONE_MS` = none), `before`, `before_ms`, the one before; `open`: a position is open."""
+
+HOLDING = np.dtype(
+    [
+        ("known", np.int64),
+        ("after", np.int64),
+        ("current", np.float64),
+        ("value", np.float64),
+        ("carry", np.float64),
+        ("carry_until_ms", np.int64),
+        ("fee", np.float64),
+        ("minute_at", np.int64),
+        ("second_at", np.int64),
+        ("session_at", np.int64),
+    ]
+)
+"""A position: `known` orders so far, and `after` the batch of the step under way; `current` and
+`value`, its return without and with fees as last seen; `carry`, `carry_until_ms`, cached fee and its
+next change (`NONE_MS` = none); `fee`, carry as last asked; `*_at`, places in the price table."""
+
+
 LAST_UPDATE, LIQUIDATED, CURSOR = 0, 1, 2
-"""Places in `Book.clock`."""
+"""Places in `Book.clock`: time of the last step, time of the liquidation, next event."""
+
+N_OPEN, N_CHANGED, BATCH_CLOSES, FIRST_CHANGED = 0, 1, 2, 3
+"""Places in `Book.step`: open positions, positions with an order in the batch, whether the batch
+closes one, and the first of the batch that was there before (-1 = none)."""
 
 
 class Book(NamedTuple):
-    """State of one trader's ledgers between records; the kernel changes it in place.
+    """State of one trader's ledgers; the kernel changes it in place.
 
-    Ledger 0 is the portfolio's, ledger 1 + j that of pair j.
-
-    Per ledger: `cps` (ledgers x capacity, rows `oldest` to `used`), `oldest`, `used` (0 =
-    no record yet), `init_ms`, `peak`.
-    Per pair: `price`, `price_ms` (last known, `NONE_MS` = none), `before`, `before_ms` (the one
-    before).
-    Per position: `carry`, `carry_until_ms` (cached fee and its next change, `NONE_MS` = none);
-    `current` and `value` (return without and with fees as last seen), `known` (orders so far).
-    `clock`: time of the last update, time of the liquidation, next event.
+    `cps`: checkpoints (ledgers x capacity). `ledgers`, `pairs`, `holdings`: rows of LEDGER, PAIR and
+    HOLDING. `open`: indices of the open positions in a step. `clock`, `step`: see the names above.
     """
 
     cps: Checkpoints
-    oldest: Ints
-    used: Ints
-    init_ms: Ints
-    peak: Floats
-    price: Floats
-    price_ms: Ints
-    before: Floats
-    before_ms: Ints
-    carry: Floats
-    carry_until_ms: Ints
-    current: Floats
-    value: Floats
-    known: Ints
+    ledgers: Rows
+    pairs: Rows
+    holdings: Rows
+    open: Ints
     clock: Ints
+    step: Ints
+
+
+def new_book(n_ledgers: int, n_pairs: int, n_positions: int, capacity: int) -> Book:
+    """A book without any record, with room for `capacity` checkpoints in each ledger."""
+    book = Book(
+        cps=np.zeros((n_ledgers, capacity), dtype=CHECKPOINT),
+        ledgers=np.zeros(n_ledgers, dtype=LEDGER),
+        pairs=np.zeros(n_pairs, dtype=PAIR),
+        holdings=np.zeros(n_positions, dtype=HOLDING),
+        open=np.zeros(n_positions, dtype=np.int64),
+        clock=np.array([NONE_MS, NONE_MS, 0], dtype=np.int64),
+        step=np.zeros(4, dtype=np.int64),
+    )
+    book.ledgers["peak"] = 1.0
+    book.pairs["price_ms"] = NONE_MS
+    book.pairs["before_ms"] = NONE_MS
+    book.holdings["carry_until_ms"] = NONE_MS
+    return book

@@ -6,9 +6,8 @@ import numpy as np
 
 from ptn_backtest.clock import format_time
 from ptn_backtest.errors import LedgerError
-from ptn_backtest.ledger.book import CURSOR, LAST_UPDATE, LIQUIDATED, NONE_MS, Book
+from ptn_backtest.ledger.book import CURSOR, LAST_UPDATE, NONE_MS, Book, new_book
 from ptn_backtest.ledger.checkpoint import (
-    CHECKPOINT,
     CHECKPOINT_MS,
     PORTFOLIO,
     WINDOW_MS,
@@ -18,7 +17,6 @@ from ptn_backtest.ledger.checkpoint import (
 from ptn_backtest.ledger.kernel import run_updates
 from ptn_backtest.ledger.state import NEW, LedgerState
 from ptn_backtest.ledger.timeline import TraderTimeline
-from ptn_backtest.ledger.work import new_work
 from ptn_backtest.prices.table import PriceTable
 
 
@@ -56,15 +54,8 @@ def update_ledgers(
     if not portfolio_only:
         names += [pair.trade_pair_id for pair in timeline.pairs]
     book = _open_book(timeline, state, names, times[-1])
-    run_updates(
-        book,
-        new_work(len(timeline.positions), len(timeline.pairs), len(names)),
-        timeline.arrays,
-        prices,
-        np.array([price_rows[pair.trade_pair_id] for pair in timeline.pairs], dtype=np.int64),
-        np.array(times, dtype=np.int64),
-        window_ms,
-    )
+    book.pairs["row"] = [price_rows[pair.trade_pair_id] for pair in timeline.pairs]
+    run_updates(book, timeline.arrays, prices, np.array(times, dtype=np.int64), window_ms)
     return _close_book(timeline, book, names, window_ms)
 
 
@@ -75,24 +66,7 @@ def _open_book(
     begin_ms = state.last_update_ms or timeline.first_order_ms
     kept = max((len(ledger.cps) for ledger in state.ledgers.values()), default=0)
     capacity = kept + max(0, until_ms - begin_ms) // CHECKPOINT_MS + 3
-    n_ledgers, n_pairs, n_positions = len(names), len(timeline.pairs), len(timeline.positions)
-    book = Book(
-        cps=np.zeros((n_ledgers, capacity), dtype=CHECKPOINT),
-        oldest=np.zeros(n_ledgers, dtype=np.int64),
-        used=np.zeros(n_ledgers, dtype=np.int64),
-        init_ms=np.zeros(n_ledgers, dtype=np.int64),
-        peak=np.ones(n_ledgers),
-        price=np.zeros(n_pairs),
-        price_ms=np.full(n_pairs, NONE_MS, dtype=np.int64),
-        before=np.zeros(n_pairs),
-        before_ms=np.full(n_pairs, NONE_MS, dtype=np.int64),
-        carry=np.ones(n_positions),
-        carry_until_ms=np.full(n_positions, NONE_MS, dtype=np.int64),
-        current=np.ones(n_positions),
-        value=np.ones(n_positions),
-        known=np.zeros(n_positions, dtype=np.int64),
-        clock=np.array([NONE_MS, NONE_MS, 0], dtype=np.int64),
-    )
+    book = new_book(len(names), len(timeline.pairs), len(timeline.positions), capacity)
     if state.last_update_ms is not None:
         _restore(book, timeline, state, names, state.last_update_ms)
     return book
@@ -105,68 +79,70 @@ def _restore(
     names: Sequence[str],
     last_update_ms: int,
 ) -> None:
-    seen = int(np.searchsorted(timeline.arrays.event_ms, last_update_ms, side="right"))
+    events = timeline.arrays.events
+    seen = int(np.searchsorted(events["time_ms"], last_update_ms, side="right"))
     if seen != state.orders_seen:
         raise LedgerError(
-            f"trader {timeline.miner_hotkey}: {seen} orders up to "
-            f"{format_time(last_update_ms)}, but the state was built from "
-            f"{state.orders_seen}; build its ledgers anew"
+            f"trader {timeline.miner_hotkey}: {seen} orders up to {format_time(last_update_ms)}, "
+            f"but the state was built from {state.orders_seen}; build its ledgers anew"
         )
     book.clock[LAST_UPDATE] = last_update_ms
     book.clock[CURSOR] = seen
-    np.add.at(book.known, timeline.arrays.event_position[:seen], 1)
+    n_positions = len(timeline.positions)
+    book.holdings["known"] = np.bincount(events["position"][:seen], minlength=n_positions)
     for i, name in enumerate(names):
         ledger = state.ledgers.get(name)
         if ledger is not None:
             book.cps[i, : len(ledger.cps)] = ledger.cps
-            book.used[i] = len(ledger.cps)
-            book.init_ms[i] = ledger.initialization_time_ms
-            book.peak[i] = ledger.max_return
+            book.ledgers["used"][i] = len(ledger.cps)
+            book.ledgers["init_ms"][i] = ledger.initialization_time_ms
+            book.ledgers["peak"][i] = ledger.max_return
     prices = state.ledgers[PORTFOLIO].last_known_prices
-    for j, pair in enumerate(timeline.pairs):
+    for row, pair in zip(book.pairs, timeline.pairs, strict=True):
         if pair.trade_pair_id in prices:
-            book.price[j], book.price_ms[j] = prices[pair.trade_pair_id]
+            row["price"], row["price_ms"] = prices[pair.trade_pair_id]
         if f"{pair.trade_pair_id}_prev" in prices:
-            book.before[j], book.before_ms[j] = prices[f"{pair.trade_pair_id}_prev"]
-    for i, position in enumerate(timeline.positions):
+            row["before"], row["before_ms"] = prices[f"{pair.trade_pair_id}_prev"]
+    for row, position in zip(book.holdings, timeline.positions, strict=True):
         if position.position_uuid in state.carry_cache:
-            book.carry[i], book.carry_until_ms[i] = state.carry_cache[position.position_uuid]
+            row["carry"], row["carry_until_ms"] = state.carry_cache[position.position_uuid]
 
 
 def _close_book(
     timeline: TraderTimeline, book: Book, names: Sequence[str], window_ms: int
 ) -> LedgerState:
-    if book.clock[LAST_UPDATE] == NONE_MS:
+    last_update_ms, liquidated_ms, orders_seen = (int(value) for value in book.clock)
+    if last_update_ms == NONE_MS:
         return NEW
     ledgers = {
         name: PerfLedger(
-            initialization_time_ms=int(book.init_ms[i]),
-            max_return=float(book.peak[i]),
-            cps=book.cps[i, book.oldest[i] : book.used[i]].copy(),
+            initialization_time_ms=int(row["init_ms"]),
+            max_return=float(row["peak"]),
+            cps=book.cps[i, row["oldest"] : row["used"]].copy(),
             last_known_prices=_last_known_prices(timeline, book) if name == PORTFOLIO else {},
             target_ledger_window_ms=window_ms,
         )
-        for i, name in enumerate(names)
-        if book.used[i] > 0
+        for i, (name, row) in enumerate(zip(names, book.ledgers, strict=True))
+        if row["used"] > 0
     }
     return LedgerState(
         ledgers=ledgers,
         carry_cache={
-            position.position_uuid: (float(book.carry[i]), int(book.carry_until_ms[i]))
-            for i, position in enumerate(timeline.positions)
-            if book.carry_until_ms[i] != NONE_MS
+            position.position_uuid: (float(row["carry"]), int(row["carry_until_ms"]))
+            for row, position in zip(book.holdings, timeline.positions, strict=True)
+            if row["carry_until_ms"] != NONE_MS
         },
-        last_update_ms=int(book.clock[LAST_UPDATE]),
-        orders_seen=int(book.clock[CURSOR]),
-        liquidated_ms=None if book.clock[LIQUIDATED] == NONE_MS else int(book.clock[LIQUIDATED]),
+        last_update_ms=last_update_ms,
+        orders_seen=orders_seen,
+        liquidated_ms=None if liquidated_ms == NONE_MS else liquidated_ms,
     )
 
 
 def _last_known_prices(timeline: TraderTimeline, book: Book) -> LastKnownPrices:
     prices: LastKnownPrices = {}
-    for j, pair in enumerate(timeline.pairs):
-        if book.price_ms[j] != NONE_MS:
-            prices[pair.trade_pair_id] = (float(book.price[j]), int(book.price_ms[j]))
-        if book.before_ms[j] != NONE_MS:
-            prices[f"{pair.trade_pair_id}_prev"] = (float(book.before[j]), int(book.before_ms[j]))
+    for row, pair in zip(book.pairs, timeline.pairs, strict=True):
+        if row["price_ms"] != NONE_MS:
+            prices[pair.trade_pair_id] = (float(row["price"]), int(row["price_ms"]))
+        if row["before_ms"] != NONE_MS:
+            prices[f"{pair.trade_pair_id}_prev"] = (float(row["before"]), int(row["before_ms"]))
     return prices

@@ -4,14 +4,15 @@ import math
 
 from ptn_backtest.compiled import compiled
 from ptn_backtest.ledger.book import NONE_MS, Book
-from ptn_backtest.ledger.checkpoint import CHECKPOINT_MS, CheckpointRow
-from ptn_backtest.ledger.timeline import SMALLEST_ACCOUNT_USD, Timeline
+from ptn_backtest.ledger.checkpoint import CHECKPOINT_MS
+from ptn_backtest.ledger.timeline import SMALLEST_ACCOUNT_USD
+from ptn_backtest.positions.columns import Row, Rows
 
 
 @compiled
 def record(
     book: Book,
-    timeline: Timeline,
+    sizes: Rows,
     ledger: int,
     at_ms: int,
     value: float,
@@ -23,17 +24,21 @@ def record(
 
     The first record only opens the ledger: its value is booked by the next one.
     """
-    if book.used[ledger] == 0:
-        _open_ledger(book, ledger, at_ms)
+    row = book.ledgers[ledger]
+    if row.used == 0:
+        row.init_ms = at_ms
+        row.peak = 1.0
+        row.used = 1
+        _begin(book.cps[ledger, 0], at_ms, at_ms % CHECKPOINT_MS, 0, 1.0, 1.0, 1.0, 1.0)
         return
-    previous_peak = book.peak[ledger]
-    book.peak[ledger] = max(previous_peak, value)
+    previous_peak = row.peak
+    row.peak = max(previous_peak, value)
     _advance(book, ledger, at_ms, market_open, previous_peak)
-    cp = book.cps[ledger, book.used[ledger] - 1]
-    cp.mdd = min(cp.mdd, value / book.peak[ledger])
+    cp = book.cps[ledger, row.used - 1]
+    cp.mdd = min(cp.mdd, value / row.peak)
     cp.mpv = max(cp.mpv, value)
     if value != cp.prev_portfolio_ret:
-        _book_change(timeline, cp, at_ms, value)
+        _book_change(cp, value, account_size(sizes, at_ms))
     if carry != cp.prev_portfolio_carry_fee:
         cp.carry_fee_loss += math.log(carry / cp.prev_portfolio_carry_fee)
     if spread != cp.prev_portfolio_spread_fee:
@@ -45,13 +50,13 @@ def record(
 
 
 @compiled
-def _book_change(timeline: Timeline, cp: CheckpointRow, at_ms: int, value: float) -> None:
+def _book_change(cp: Row, value: float, size_usd: float) -> None:
     ratio = value / cp.prev_portfolio_ret
     change = math.log(ratio)
     if change == 0.0:
         return
     cp.n_updates += 1
-    usd = (ratio - 1) * account_size(timeline, at_ms)
+    usd = (ratio - 1) * size_usd
     if change > 0:
         cp.gain += change
         cp.pnl_gain += usd
@@ -61,25 +66,17 @@ def _book_change(timeline: Timeline, cp: CheckpointRow, at_ms: int, value: float
 
 
 @compiled
-def account_size(timeline: Timeline, at_ms: int) -> float:
-    """The trader's account size in force at a time, USD."""
-    i = len(timeline.size_from_ms) - 1
-    while i >= 0 and timeline.size_from_ms[i] > at_ms:
+def account_size(sizes: Rows, at_ms: int) -> float:
+    """The account size in force at a time, USD."""
+    i = len(sizes) - 1
+    while i >= 0 and sizes[i].from_ms > at_ms:
         i -= 1
-    return timeline.size_usd[i] if i >= 0 else SMALLEST_ACCOUNT_USD
+    return sizes[i].usd if i >= 0 else SMALLEST_ACCOUNT_USD
 
 
 @compiled
-def _open_ledger(book: Book, ledger: int, at_ms: int) -> None:
-    book.init_ms[ledger] = at_ms
-    book.peak[ledger] = 1.0
-    _append(book, ledger, at_ms, at_ms % CHECKPOINT_MS, 0, 1.0, 1.0, 1.0, 1.0)
-
-
-@compiled
-def _append(
-    book: Book,
-    ledger: int,
+def _begin(
+    cp: Row,
     last_update_ms: int,
     accum_ms: int,
     open_ms: int,
@@ -89,8 +86,6 @@ def _append(
     mdd: float,
 ) -> None:
     """Begin a checkpoint at an unchanged value."""
-    cp = book.cps[ledger, book.used[ledger]]
-    book.used[ledger] += 1
     cp.last_update_ms = last_update_ms
     cp.prev_portfolio_ret = value
     cp.prev_portfolio_spread_fee = spread
@@ -114,7 +109,8 @@ def _advance(book: Book, ledger: int, at_ms: int, market_open: bool, peak: float
 
     A record exactly on a boundary belongs to the checkpoint that ends there (quirk 15).
     """
-    cp = book.cps[ledger, book.used[ledger] - 1]
+    row = book.ledgers[ledger]
+    cp = book.cps[ledger, row.used - 1]
     elapsed_ms = at_ms - cp.last_update_ms
     if cp.accum_ms + elapsed_ms <= CHECKPOINT_MS:
         cp.accum_ms += elapsed_ms
@@ -126,51 +122,55 @@ def _advance(book: Book, ledger: int, at_ms: int, market_open: bool, peak: float
     cp.last_update_ms += to_boundary_ms
     value, spread = cp.prev_portfolio_ret, cp.prev_portfolio_spread_fee
     carry, boundary_ms = cp.prev_portfolio_carry_fee, cp.last_update_ms
-    mdd = value / peak
     while at_ms - boundary_ms > CHECKPOINT_MS:
         boundary_ms += CHECKPOINT_MS
-        _append(book, ledger, boundary_ms, CHECKPOINT_MS, 0, value, spread, carry, mdd)
+        empty = book.cps[ledger, row.used]
+        _begin(empty, boundary_ms, CHECKPOINT_MS, 0, value, spread, carry, value / peak)
+        row.used += 1
     covered_ms = at_ms - boundary_ms
     open_ms = covered_ms if market_open else 0
-    _append(book, ledger, at_ms, covered_ms, open_ms, value, spread, carry, mdd)
+    current = book.cps[ledger, row.used]
+    _begin(current, at_ms, covered_ms, open_ms, value, spread, carry, value / peak)
+    row.used += 1
 
 
 @compiled
-def begin_update(book: Book) -> None:
+def renew_peaks(book: Book) -> None:
     """Take every ledger's peak anew from the checkpoints that are left (quirk 16)."""
-    for ledger in range(len(book.used)):
-        peak = 1.0
-        for i in range(book.oldest[ledger], book.used[ledger]):
-            peak = max(peak, book.cps[ledger, i].mpv)
-        book.peak[ledger] = peak
+    for ledger in range(len(book.ledgers)):
+        row = book.ledgers[ledger]
+        row.peak = 1.0
+        for i in range(row.oldest, row.used):
+            row.peak = max(row.peak, book.cps[ledger, i].mpv)
 
 
 @compiled
 def drop_old_checkpoints(book: Book, window_ms: int) -> None:
     """Drop the oldest checkpoints while a ledger covers more than its window."""
-    for ledger in range(len(book.used)):
+    for ledger in range(len(book.ledgers)):
+        row = book.ledgers[ledger]
         covered_ms = 0
-        i = book.used[ledger]
-        while i > book.oldest[ledger]:
+        i = row.used
+        while i > row.oldest:
             covered_ms += book.cps[ledger, i - 1].accum_ms
             if covered_ms > window_ms:
                 break
             i -= 1
-        book.oldest[ledger] = i
+        row.oldest = i
 
 
 @compiled
-def remember_price(book: Book, pair: int, price: float, start_ms: int) -> None:
-    """Keep a candle's close as the pair's last known price, and the one before it."""
-    if book.price_ms[pair] != NONE_MS and book.price_ms[pair] != start_ms:
-        book.before[pair] = book.price[pair]
-        book.before_ms[pair] = book.price_ms[pair]
-    book.price[pair] = price
-    book.price_ms[pair] = start_ms
+def remember_price(pair: Row, price: float, start_ms: int) -> None:
+    """Keep a candle's close as a pair's last known price, and the one before it."""
+    if pair.price_ms not in (NONE_MS, start_ms):
+        pair.before = pair.price
+        pair.before_ms = pair.price_ms
+    pair.price = price
+    pair.price_ms = start_ms
 
 
 @compiled
-def forget_price(book: Book, pair: int) -> None:
+def forget_price(pair: Row) -> None:
     """Forget a pair's last known prices."""
-    book.price_ms[pair] = NONE_MS
-    book.before_ms[pair] = NONE_MS
+    pair.price_ms = NONE_MS
+    pair.before_ms = NONE_MS

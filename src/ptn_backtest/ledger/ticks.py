@@ -4,12 +4,11 @@ import numpy as np
 
 from ptn_backtest.clock import MINUTE_MS, SECOND_MS
 from ptn_backtest.compiled import compiled
-from ptn_backtest.ledger.book import LIQUIDATED, Book
+from ptn_backtest.ledger.book import LIQUIDATED, N_OPEN, PORTFOLIO_LEDGER, Book
 from ptn_backtest.ledger.recording import record, remember_price
 from ptn_backtest.ledger.timeline import Timeline
-from ptn_backtest.ledger.valuing import cached_carry, current_return_at, is_closed
-from ptn_backtest.ledger.work import N_OPEN, Work
-from ptn_backtest.positions.columns import Ints
+from ptn_backtest.ledger.valuing import cached_carry, current_return_at, is_closed, state_after
+from ptn_backtest.positions.columns import Floats, Ints
 from ptn_backtest.prices.table import PriceTable
 
 ONLY_SECONDS_MS = 30 * MINUTE_MS
@@ -18,13 +17,7 @@ ONLY_SECONDS_MS = 30 * MINUTE_MS
 
 @compiled
 def walk_ticks(
-    book: Book,
-    work: Work,
-    timeline: Timeline,
-    prices: PriceTable,
-    price_row: Ints,
-    start_ms: int,
-    target_ms: int,
+    book: Book, timeline: Timeline, prices: PriceTable, start_ms: int, target_ms: int
 ) -> int:
     """Value and record the open positions at every tick from `start_ms` up to before `target_ms`.
 
@@ -34,143 +27,144 @@ def walk_ticks(
     Returns:
         The number of ticks.
     """
-    _multiply_closed(book, work, timeline)
-    _find_cursors(work, timeline, prices, price_row, start_ms - start_ms % SECOND_MS)
+    _multiply_closed(book, timeline)
+    _find_places(book, timeline, prices, start_ms - start_ms % SECOND_MS)
     only_seconds = target_ms - start_ms <= ONLY_SECONDS_MS
     at_ms, n_ticks = start_ms, 0
     while at_ms < target_ms:
         second_ms = at_ms - at_ms % SECOND_MS
-        by_minute = (
-            not only_seconds and second_ms % MINUTE_MS == 0 and target_ms - second_ms > MINUTE_MS
-        )
-        _value_open_positions(book, work, timeline, prices, price_row, second_ms, by_minute)
-        _multiply_open(book, work, timeline)
-        if work.value[0] <= 0.0:
+        whole_minute = second_ms % MINUTE_MS == 0
+        by_minute = not only_seconds and whole_minute and target_ms - second_ms > MINUTE_MS
+        _value_open_positions(book, timeline, prices, second_ms, by_minute)
+        _multiply_open(book, timeline)
+        if book.ledgers[PORTFOLIO_LEDGER].value <= 0.0:
             book.clock[LIQUIDATED] = at_ms
             return n_ticks
-        for ledger in range(len(book.used)):
-            if ledger == 0 or work.pair_open[ledger - 1]:
-                record(
-                    book,
-                    timeline,
-                    ledger,
-                    at_ms,
-                    work.value[ledger],
-                    work.spread[ledger],
-                    work.carry[ledger],
-                    work.market_open[ledger] == 1,
-                )
+        for ledger in range(len(book.ledgers)):
+            if ledger == PORTFOLIO_LEDGER or book.pairs[ledger - 1].open:
+                row = book.ledgers[ledger]
+                value, spread, carry = row.value, row.spread, row.carry
+                record(book, timeline.sizes, ledger, at_ms, value, spread, carry, row.market_open)
         at_ms += MINUTE_MS if by_minute else SECOND_MS
         n_ticks += 1
     return n_ticks
 
 
 @compiled
-def _multiply_closed(book: Book, work: Work, timeline: Timeline) -> None:
+def _multiply_closed(book: Book, timeline: Timeline) -> None:
     """Products over the closed positions; at ticks they come before the open ones."""
-    work.closed_value[:] = 1.0
-    work.closed_spread[:] = 1.0
-    work.closed_carry[:] = 1.0
-    n_ledgers = len(book.used)
-    for i in range(len(book.known)):
-        if book.known[i] == 0 or not is_closed(timeline, i, book.known[i]):
+    for ledger in range(len(book.ledgers)):
+        row = book.ledgers[ledger]
+        row.closed_value = 1.0
+        row.closed_spread = 1.0
+        row.closed_carry = 1.0
+    for i in range(len(book.holdings)):
+        holding = book.holdings[i]
+        if holding.known == 0 or not is_closed(timeline, i, holding.known):
             continue
-        spread = timeline.states.spread_fee[timeline.columns.first[i] + book.known[i] - 1]
-        for ledger in (0, 1 + timeline.pair[i]):
-            if ledger < n_ledgers:
-                work.closed_value[ledger] *= book.value[i]
-                work.closed_spread[ledger] *= spread
-                work.closed_carry[ledger] *= work.fee[i]
+        spread = state_after(timeline, i, holding.known).spread_fee
+        for ledger in (PORTFOLIO_LEDGER, 1 + timeline.columns.positions[i].pair):
+            if ledger < len(book.ledgers):
+                row = book.ledgers[ledger]
+                row.closed_value *= holding.value
+                row.closed_spread *= spread
+                row.closed_carry *= holding.fee
 
 
 @compiled
-def _multiply_open(book: Book, work: Work, timeline: Timeline) -> None:
+def _multiply_open(book: Book, timeline: Timeline) -> None:
     """Products over all positions, from the closed ones' and the open ones in ledger order."""
-    work.value[:] = work.closed_value
-    work.spread[:] = work.closed_spread
-    work.carry[:] = work.closed_carry
-    n_ledgers = len(book.used)
-    for j in range(work.facts[N_OPEN]):
-        i = work.open[j]
-        spread = timeline.states.spread_fee[timeline.columns.first[i] + book.known[i] - 1]
-        for ledger in (0, 1 + timeline.pair[i]):
-            if ledger < n_ledgers:
-                work.value[ledger] *= book.value[i]
-                work.spread[ledger] *= spread
-                work.carry[ledger] *= work.fee[i]
-
-
-@compiled
-def _find_cursors(
-    work: Work, timeline: Timeline, prices: PriceTable, price_row: Ints, from_ms: int
-) -> None:
-    for j in range(work.facts[N_OPEN]):
-        i = work.open[j]
-        row = price_row[timeline.pair[i]]
-        work.minute_at[i] = _first_not_before(prices.minute_ms, prices.minute_first, row, from_ms)
-        work.second_at[i] = _first_not_before(prices.second_ms, prices.second_first, row, from_ms)
-        work.session_at[i] = _first_not_before(
-            prices.session_ms, prices.session_first, row, from_ms
-        )
-
-
-@compiled
-def _first_not_before(times_ms: Ints, first: Ints, row: int, from_ms: int) -> int:
-    begin, end = first[row], first[row + 1]
-    return begin + np.searchsorted(times_ms[begin:end], from_ms)
+    for ledger in range(len(book.ledgers)):
+        row = book.ledgers[ledger]
+        row.value = row.closed_value
+        row.spread = row.closed_spread
+        row.carry = row.closed_carry
+    for j in range(book.step[N_OPEN]):
+        i = book.open[j]
+        holding = book.holdings[i]
+        spread = state_after(timeline, i, holding.known).spread_fee
+        for ledger in (PORTFOLIO_LEDGER, 1 + timeline.columns.positions[i].pair):
+            if ledger < len(book.ledgers):
+                row = book.ledgers[ledger]
+                row.value *= holding.value
+                row.spread *= spread
+                row.carry *= holding.fee
 
 
 @compiled
 def _value_open_positions(
-    book: Book,
-    work: Work,
-    timeline: Timeline,
-    prices: PriceTable,
-    price_row: Ints,
-    second_ms: int,
-    by_minute: bool,
+    book: Book, timeline: Timeline, prices: PriceTable, second_ms: int, by_minute: bool
 ) -> None:
-    work.market_open[:] = 0
-    for j in range(work.facts[N_OPEN]):
-        i = work.open[j]
-        pair = timeline.pair[i]
-        row = price_row[pair]
-        work.fee[i] = cached_carry(book, timeline, i, book.known[i], second_ms)
-        if not _is_market_open(work, prices, row, i, second_ms):
+    for ledger in range(len(book.ledgers)):
+        book.ledgers[ledger].market_open = False
+    for j in range(book.step[N_OPEN]):
+        i = book.open[j]
+        holding, index = book.holdings[i], timeline.columns.positions[i].pair
+        pair = book.pairs[index]
+        holding.fee = cached_carry(book, timeline, i, holding.known, second_ms)
+        if not _is_market_open(book, prices, i, pair.row, second_ms):
             continue  # the value waits for the first open tick (quirk 9)
-        work.market_open[0] = 1
-        if 1 + pair < len(work.market_open):
-            work.market_open[1 + pair] = 1
-        last = timeline.columns.first[i] + book.known[i] - 1
-        if by_minute:
-            at = _seek(prices.minute_ms, work.minute_at[i], prices.minute_first[row + 1], second_ms)
-            work.minute_at[i] = at
-            found = at < prices.minute_first[row + 1] and prices.minute_ms[at] == second_ms
-            price = prices.minute_close[at] if found else 0.0
-        else:
-            at = _seek(prices.second_ms, work.second_at[i], prices.second_first[row + 1], second_ms)
-            work.second_at[i] = at
-            found = at < prices.second_first[row + 1] and prices.second_ms[at] == second_ms
-            price = prices.second_close[at] if found else 0.0
+        book.ledgers[PORTFOLIO_LEDGER].market_open = True
+        if 1 + index < len(book.ledgers):
+            book.ledgers[1 + index].market_open = True
+        found, price = _close_at(book, prices, i, pair.row, second_ms, by_minute)
         if found:
-            remember_price(book, pair, price, second_ms)
-            book.current[i] = current_return_at(timeline, i, last, price)
-        book.value[i] = book.current[i] * (work.fee[i] * timeline.states.spread_fee[last])
+            remember_price(pair, price, second_ms)
+            holding.current = current_return_at(timeline, i, holding.known, price)
+        spread = state_after(timeline, i, holding.known).spread_fee
+        holding.value = holding.current * (holding.fee * spread)
 
 
 @compiled
-def _is_market_open(work: Work, prices: PriceTable, row: int, i: int, at_ms: int) -> bool:
-    first, last = prices.session_first[row], prices.session_first[row + 1]
-    at = work.session_at[i]
-    while at < last and prices.session_ms[at] <= at_ms:
+def _find_places(book: Book, timeline: Timeline, prices: PriceTable, from_ms: int) -> None:
+    """Find where each open position's candles and sessions begin; from there they are walked."""
+    for j in range(book.step[N_OPEN]):
+        i = book.open[j]
+        holding = book.holdings[i]
+        row = prices.rows[book.pairs[timeline.columns.positions[i].pair].row]
+        minutes = prices.minute_ms[row.minute_first : row.minute_last]
+        seconds = prices.second_ms[row.second_first : row.second_last]
+        edges = prices.session_ms[row.session_first : row.session_last]
+        holding.minute_at = row.minute_first + np.searchsorted(minutes, from_ms)
+        holding.second_at = row.second_first + np.searchsorted(seconds, from_ms)
+        holding.session_at = row.session_first + np.searchsorted(edges, from_ms)
+
+
+@compiled
+def _is_market_open(book: Book, prices: PriceTable, i: int, row_index: int, at_ms: int) -> bool:
+    row, holding = prices.rows[row_index], book.holdings[i]
+    at = holding.session_at
+    while at < row.session_last and prices.session_ms[at] <= at_ms:
         at += 1
-    work.session_at[i] = at
-    return (at - first) % 2 == 1
+    holding.session_at = at
+    return (at - row.session_first) % 2 == 1
 
 
 @compiled
-def _seek(times_ms: Ints, at: int, end: int, wanted_ms: int) -> int:
-    """The first place from `at` on that is not before a time; candles are walked, never searched."""
+def _close_at(
+    book: Book, prices: PriceTable, i: int, row_index: int, at_ms: int, by_minute: bool
+) -> tuple[bool, float]:
+    """Whether a candle starts at a time, and its close."""
+    row, holding = prices.rows[row_index], book.holdings[i]
+    if by_minute:
+        at = _walk(prices.minute_ms, holding.minute_at, row.minute_last, at_ms)
+        holding.minute_at = at
+        return _found(prices.minute_ms, prices.minute_close, at, row.minute_last, at_ms)
+    at = _walk(prices.second_ms, holding.second_at, row.second_last, at_ms)
+    holding.second_at = at
+    return _found(prices.second_ms, prices.second_close, at, row.second_last, at_ms)
+
+
+@compiled
+def _walk(times_ms: Ints, at: int, end: int, wanted_ms: int) -> int:
+    """The first place from `at` on that is not before a time."""
     while at < end and times_ms[at] < wanted_ms:
         at += 1
     return at
+
+
+@compiled
+def _found(times_ms: Ints, closes: Floats, at: int, end: int, wanted_ms: int) -> tuple[bool, float]:
+    if at < end and times_ms[at] == wanted_ms:
+        return True, closes[at]
+    return False, 0.0

@@ -7,12 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ptn_backtest.clock import DAY_MS
-from ptn_backtest.positions.accounting import OrderStates, replay_orders
+from ptn_backtest.positions.accounting import Accounts, replay_orders
 from ptn_backtest.positions.columns import (
     AccountingRules,
-    Floats,
-    Ints,
     PositionColumns,
+    Rows,
     accounting_rules,
     position_columns,
 )
@@ -24,26 +23,26 @@ SMALLEST_ACCOUNT_USD = 5_000.0
 """Account size where it is unknown, and at least (quirk 18)."""
 
 
+EVENT = np.dtype([("time_ms", np.int64), ("position", np.int64)])
+"""An order by its time, and the index of its position."""
+
+SIZE = np.dtype([("from_ms", np.int64), ("usd", np.float64)])
+"""Account size from a time on."""
+
+
 class Timeline(NamedTuple):
     """Positions in ledger order, what each order makes of them, and all orders by time.
 
     Positions are sorted by pair (pairs by their first trade, ties as stored), in a pair by open
-    time: products over positions are taken in this order, and the last bit matters.
-
-    `pair`: index of each position's pair in the trader's list. `stored`: index of each position as
-    it was stored. `event_ms`, `event_position`: orders by time, as (time, position). `size_from_ms`,
-    `size_usd`: account size from each time on.
+    time: products over positions are taken in this order, and the last bit matters. `events` are
+    rows of EVENT, `sizes` rows of SIZE, both in time order.
     """
 
     columns: PositionColumns
-    states: OrderStates
+    accounts: Accounts
     rules: AccountingRules
-    pair: Ints
-    stored: Ints
-    event_ms: Ints
-    event_position: Ints
-    size_from_ms: Ints
-    size_usd: Floats
+    events: Rows
+    sizes: Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ class TraderTimeline:
     @property
     def first_order_ms(self) -> int:
         """Time of the trader's first order."""
-        return int(self.arrays.event_ms[0])
+        return int(self.arrays.events["time_ms"][0])
 
 
 def build_timeline(
@@ -79,23 +78,24 @@ def build_timeline(
     order, pairs = _ledger_order(positions)
     ordered = tuple(positions[i] for i in order)
     columns = position_columns(ordered, rulebook)
+    columns.positions["stored"] = order
     rules = accounting_rules(rulebook, use_slippage)
-    owner = np.repeat(np.arange(len(ordered)), np.diff(columns.first))
-    by_time = np.argsort(columns.time_ms, kind="stable")
-    sizes = _size_steps(account_sizes)
-    index = {pair.trade_pair_id: j for j, pair in enumerate(pairs)}
     arrays = Timeline(
         columns=columns,
-        states=replay_orders(columns, rules),
+        accounts=replay_orders(columns, rules),
         rules=rules,
-        pair=np.array([index[p.trade_pair.trade_pair_id] for p in ordered], dtype=np.int64),
-        stored=np.array(order, dtype=np.int64),
-        event_ms=columns.time_ms[by_time],
-        event_position=owner[by_time],
-        size_from_ms=np.array([from_ms for from_ms, _ in sizes], dtype=np.int64),
-        size_usd=np.array([usd for _, usd in sizes], dtype=np.float64),
+        events=_events(columns),
+        sizes=np.array(_size_steps(account_sizes), dtype=SIZE),
     )
     return TraderTimeline(positions[0].miner_hotkey, pairs, ordered, arrays)
+
+
+def _events(columns: PositionColumns) -> Rows:
+    counts = columns.positions["last"] - columns.positions["first"]
+    events = np.zeros(len(columns.orders), dtype=EVENT)
+    events["time_ms"] = columns.orders["time_ms"]
+    events["position"] = np.repeat(np.arange(len(columns.positions)), counts)
+    return events[np.argsort(events["time_ms"], kind="stable")]
 
 
 def open_ranges(
@@ -104,10 +104,10 @@ def open_ranges(
     """{trade_pair_id: [(open, close), ...]} in ms; a position that stays open ends at `end_ms`."""
     ranges: dict[str, list[tuple[int, int]]] = {}
     for timeline in timelines:
-        columns, states = timeline.arrays.columns, timeline.arrays.states
+        orders, bounds = timeline.arrays.columns.orders, timeline.arrays.accounts.bounds
         for i, position in enumerate(timeline.positions):
-            close = states.close[i]
-            closed_ms = int(columns.time_ms[close]) if close >= 0 else end_ms
+            close = bounds["close"][i]
+            closed_ms = int(orders["time_ms"][close]) if close >= 0 else end_ms
             opened_ms = position.orders[0].processed_ms
             pair = position.trade_pair.trade_pair_id
             ranges.setdefault(pair, []).append((opened_ms, min(closed_ms, end_ms)))

@@ -3,6 +3,7 @@
 Source of the formulas: `docs/arithmetic.md`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,9 +12,9 @@ import numpy as np
 from ptn_backtest.compiled import compiled
 from ptn_backtest.positions.columns import (
     AccountingRules,
-    Floats,
-    Ints,
     PositionColumns,
+    Row,
+    Rows,
     accounting_rules,
     position_columns,
 )
@@ -23,7 +24,26 @@ from ptn_backtest.positions.position import Position
 from ptn_backtest.rulebook import DEFAULT_RULEBOOK, Rulebook
 
 _FLAT_KIND = 0
-_UNPRICED = (1, 2)  # positions.order.PRICELESS_SOURCES, as the compiler wants them
+_PRICELESS = (1, 2)  # positions.order.PRICELESS_SOURCES, as the compiler wants them
+
+ORDER_STATE = np.dtype(
+    [
+        ("current_return", np.float64),
+        ("return_at_close", np.float64),
+        ("held", np.float64),
+        ("entry_price", np.float64),
+        ("entry_value", np.float64),
+        ("realized", np.float64),
+        ("cumulative_leverage", np.float64),
+        ("max_leverage", np.float64),
+        ("spread_fee", np.float64),
+    ]
+)
+"""A position after one of its orders: `held` is the net leverage, `entry_price` the average; the
+others are named as in `PositionState`. Orders after the closing one repeat its state."""
+
+BOUNDS = np.dtype([("initial_entry", np.float64), ("close", np.int64)])
+"""Of a position: E0, the divisor of every gain, and the row of its closing order, -1 while open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,44 +81,24 @@ class PositionState:
     spread_fee: float
 
 
-class OrderStates(NamedTuple):
-    """State of each position after each of its orders (m), and what closes it (per position, n).
+class Accounts(NamedTuple):
+    """What orders made of positions.
 
-    `held`: net leverage. `entry_price`: average. `close`: index of the closing order, -1 while open.
-    `initial_entry`: E0, the divisor of every gain. The others are named as in `PositionState`.
+    `after`: a row of ORDER_STATE per order. `bounds`: a row of BOUNDS per position.
     """
 
-    current_return: Floats
-    return_at_close: Floats
-    held: Floats
-    entry_price: Floats
-    entry_value: Floats
-    realized: Floats
-    cumulative_leverage: Floats
-    max_leverage: Floats
-    spread_fee: Floats
-    initial_entry: Floats
-    close: Ints
+    after: Rows
+    bounds: Rows
 
 
-def replay_orders(columns: PositionColumns, rules: AccountingRules) -> OrderStates:
-    """Replay every position's orders; orders after the closing one repeat its state."""
-    n, m = len(columns.first) - 1, len(columns.time_ms)
-    states = OrderStates(
-        current_return=np.empty(m),
-        return_at_close=np.empty(m),
-        held=np.empty(m),
-        entry_price=np.empty(m),
-        entry_value=np.empty(m),
-        realized=np.empty(m),
-        cumulative_leverage=np.empty(m),
-        max_leverage=np.empty(m),
-        spread_fee=np.empty(m),
-        initial_entry=np.empty(n),
-        close=np.full(n, -1, dtype=np.int64),
+def replay_orders(columns: PositionColumns, rules: AccountingRules) -> Accounts:
+    """Replay every position's orders."""
+    accounts = Accounts(
+        after=np.zeros(len(columns.orders), dtype=ORDER_STATE),
+        bounds=np.zeros(len(columns.positions), dtype=BOUNDS),
     )
-    _replay_all(columns, rules, states)
-    return states
+    _replay_all(columns, rules, accounts)
+    return accounts
 
 
 def replay(
@@ -111,211 +111,37 @@ def replay(
         rulebook: fees and dates.
         use_slippage: True always, False never, None by the rulebook's date.
     """
-    rules = accounting_rules(rulebook, use_slippage)
-    return position_states(
-        [position], replay_orders(position_columns([position], rulebook), rules)
-    )[0]
+    columns = position_columns([position], rulebook)
+    accounts = replay_orders(columns, accounting_rules(rulebook, use_slippage))
+    return position_states([position], accounts)[0]
 
 
-def position_states(positions: list[Position], states: OrderStates) -> list[PositionState]:
-    """The last state of each position, from the states after each order."""
+def position_states(positions: Sequence[Position], accounts: Accounts) -> list[PositionState]:
+    """The last state of each position, from what its orders made of it."""
     last = np.cumsum([len(position.orders) for position in positions]) - 1
-    return [_last_state(position, states, i, int(last[i])) for i, position in enumerate(positions)]
+    return [
+        _last_state(position, accounts.after[last[i]], accounts.bounds[i], int(last[i]))
+        for i, position in enumerate(positions)
+    ]
 
 
-def _last_state(position: Position, states: OrderStates, i: int, last: int) -> PositionState:
-    close = int(states.close[i])
-    closed = close >= 0
-    closing = position.orders[close - last - 1] if closed else None
+def _last_state(position: Position, after: Row, bounds: Row, last: int) -> PositionState:
+    closed = bool(bounds["close"] >= 0)
+    closing = position.orders[int(bounds["close"]) - last - 1] if closed else None
     return PositionState(
         position_type=OrderType.FLAT if closed else position.orders[0].order_type,
         is_closed_position=closed,
         close_ms=closing.processed_ms if closing else None,
-        current_return=float(states.current_return[last]),
-        return_at_close=float(states.return_at_close[last]),
-        net_leverage=float(states.held[last]),
-        average_entry_price=float(states.entry_price[last]),
-        initial_entry_price=float(states.initial_entry[i]),
-        cumulative_entry_value=float(states.entry_value[last]),
-        realized_pnl=float(states.realized[last]),
-        cumulative_leverage=float(states.cumulative_leverage[last]),
-        max_leverage_seen=float(states.max_leverage[last]),
-        spread_fee=float(states.spread_fee[last]),
-    )
-
-
-@compiled
-def _replay_all(columns: PositionColumns, rules: AccountingRules, out: OrderStates) -> None:
-    for i in range(len(columns.first) - 1):
-        _replay_one(columns, rules, out, i)
-
-
-@compiled
-def _replay_one(columns: PositionColumns, rules: AccountingRules, out: OrderStates, i: int) -> None:
-    first, last = columns.first[i], columns.first[i + 1]
-    for k in range(first, last):
-        if out.close[i] >= 0:
-            _repeat(out, k)
-            continue
-        if k == first:
-            _open(columns, rules, out, i, k)
-        closes = _closes(columns, out, first, k)
-        if closes:
-            out.close[i] = k
-        _charge_spread(columns, out, i, first, k, closes)
-        if closes and columns.src[k] in _UNPRICED:
-            _close_unpriced(columns, rules, out, i, k)
-            continue
-        _value(columns, rules, out, i, first, k, closes)
-        out.return_at_close[k] = out.current_return[k] * _fee(columns, rules, out, i, k, closes)
-
-
-@compiled
-def _repeat(out: OrderStates, k: int) -> None:
-    out.current_return[k] = out.current_return[k - 1]
-    out.return_at_close[k] = out.return_at_close[k - 1]
-    out.held[k] = out.held[k - 1]
-    out.entry_price[k] = out.entry_price[k - 1]
-    out.entry_value[k] = out.entry_value[k - 1]
-    out.realized[k] = out.realized[k - 1]
-    out.cumulative_leverage[k] = out.cumulative_leverage[k - 1]
-    out.max_leverage[k] = out.max_leverage[k - 1]
-    out.spread_fee[k] = out.spread_fee[k - 1]
-
-
-@compiled
-def slipped(price: float, slippage: float, leverage: float) -> float:
-    """Price after slippage: higher for a buyer, lower for a seller (and for a leverage of 0)."""
-    return price * (1 + slippage) if leverage > 0 else price * (1 - slippage)
-
-
-@compiled
-def _open(
-    columns: PositionColumns, rules: AccountingRules, out: OrderStates, i: int, k: int
-) -> None:
-    price = columns.price[k]
-    if columns.time_ms[k] >= rules.slippage_from_ms:
-        price = slipped(price, columns.slippage[k], columns.leverage[k])
-    out.initial_entry[i] = price
-
-
-@compiled
-def _closes(columns: PositionColumns, out: OrderStates, first: int, k: int) -> bool:
-    if columns.kind[k] == _FLAT_KIND:
-        return True
-    held = out.held[k - 1] if k > first else 0.0
-    after = held + columns.leverage[k]
-    return after <= 0 if columns.kind[first] > 0 else after >= 0
-
-
-@compiled
-def _charge_spread(
-    columns: PositionColumns, out: OrderStates, i: int, first: int, k: int, closes: bool
-) -> None:
-    held = out.held[k - 1] if k > first else 0.0
-    before = out.cumulative_leverage[k - 1] if k > first else 0.0
-    # a change of leverage is taken between totals, so that its rounding is the network's
-    change = abs(held) if closes else abs((held + columns.leverage[k]) - held)
-    out.cumulative_leverage[k] = before + change
-    out.spread_fee[k] = 1 - columns.spread_rate[i] * out.cumulative_leverage[k]
-
-
-@compiled
-def _close_unpriced(
-    columns: PositionColumns, rules: AccountingRules, out: OrderStates, i: int, k: int
-) -> None:
-    """Close without a price: the return stays, with the carry of the order before."""
-    out.current_return[k] = out.current_return[k - 1]
-    out.held[k] = 0.0
-    out.entry_price[k] = out.entry_price[k - 1]
-    out.entry_value[k] = out.entry_value[k - 1]
-    out.realized[k] = out.realized[k - 1]
-    out.max_leverage[k] = out.max_leverage[k - 1]
-    carry = carry_at(columns, rules, out, i, k + 1, True, columns.time_ms[k - 1])[0]
-    out.return_at_close[k] = out.current_return[k] * (carry * out.spread_fee[k])
-
-
-@compiled
-def _value(
-    columns: PositionColumns,
-    rules: AccountingRules,
-    out: OrderStates,
-    i: int,
-    first: int,
-    k: int,
-    closes: bool,
-) -> None:
-    """Gain at the order's price, then the new leverage, average entry and entry value."""
-    leverage, price = columns.leverage[k], columns.price[k]
-    held, entry, value, realized, seen = 0.0, 0.0, 0.0, 0.0, 0.0
-    if k > first:
-        held, entry, value = out.held[k - 1], out.entry_price[k - 1], out.entry_value[k - 1]
-        realized, seen = out.realized[k - 1], out.max_leverage[k - 1]
-    after = held + leverage
-    slips = columns.time_ms[k] >= rules.slippage_from_ms
-    fill = slipped(price, columns.slippage[k], leverage) if slips else price
-    adds = columns.kind[k] == columns.kind[first]
-    gain = 0.0
-    if k > first:
-        remaining = held
-        if slips:
-            if closes or not adds:
-                realized -= (fill - entry) * leverage
-            remaining = after if abs(after) < abs(held) else held
-            gain = (realized + (price - entry) * remaining) / out.initial_entry[i]
-        else:
-            gain = (price - entry) * held / out.initial_entry[i]
-    if not closes and (adds or not slips):
-        entry = (entry * held + fill * leverage) / after
-        value += leverage * columns.account_size[i] if slips else price * leverage
-    out.current_return[k] = 0.0 if gain <= -1 else 1 + gain
-    out.held[k] = 0.0 if closes else after
-    out.entry_price[k] = entry
-    out.entry_value[k] = value
-    out.realized[k] = realized
-    out.max_leverage[k] = max(seen, abs(out.held[k]))
-
-
-@compiled
-def _fee(
-    columns: PositionColumns,
-    rules: AccountingRules,
-    out: OrderStates,
-    i: int,
-    k: int,
-    closes: bool,
-) -> float:
-    """Factor of all fees right after order k, with every order up to it known."""
-    if columns.time_ms[k] < rules.fee_v4_ms:
-        return 1 - columns.pair_fee[i] * out.max_leverage[k]
-    return (
-        carry_at(columns, rules, out, i, k + 1, closes, columns.time_ms[k])[0] * out.spread_fee[k]
-    )
-
-
-@compiled
-def carry_at(
-    columns: PositionColumns,
-    rules: AccountingRules,
-    states: OrderStates,
-    i: int,
-    last: int,
-    closed: bool,
-    at_ms: int,
-) -> tuple[float, int]:
-    """`fees.carry_fee` of position i, with its orders before index `last` known."""
-    return carry_fee(
-        columns.time_ms,
-        states.held,
-        columns.first[i],
-        last,
-        closed,
-        at_ms,
-        rules.fee_v6_ms,
-        columns.carry_period_ms[i],
-        columns.carry_phase_ms[i],
-        columns.carry_factor[i],
-        columns.carry_weekdays_only[i],
+        current_return=float(after["current_return"]),
+        return_at_close=float(after["return_at_close"]),
+        net_leverage=float(after["held"]),
+        average_entry_price=float(after["entry_price"]),
+        initial_entry_price=float(bounds["initial_entry"]),
+        cumulative_entry_value=float(after["entry_value"]),
+        realized_pnl=float(after["realized"]),
+        cumulative_leverage=float(after["cumulative_leverage"]),
+        max_leverage_seen=float(after["max_leverage"]),
+        spread_fee=float(after["spread_fee"]),
     )
 
 
@@ -325,7 +151,146 @@ def carry_fee_at(
     """Carry fee of a position at a time, all its orders known, as (factor, next change in ms)."""
     columns = position_columns([position], rulebook)
     rules = accounting_rules(rulebook, use_slippage=None)
-    states = replay_orders(columns, rules)
-    close = int(states.close[0])
-    last = close + 1 if close >= 0 else len(position.orders)
-    return carry_at(columns, rules, states, 0, last, close >= 0, at_ms)
+    return carry_at(columns, rules, replay_orders(columns, rules), 0, len(position.orders), at_ms)
+
+
+@compiled
+def carry_at(
+    columns: PositionColumns,
+    rules: AccountingRules,
+    accounts: Accounts,
+    i: int,
+    known: int,
+    at_ms: int,
+) -> tuple[float, int]:
+    """Carry fee of position i at a time (its close, if that is earlier) with `known` orders."""
+    position = columns.positions[i]
+    last = position.first + known
+    close = accounts.bounds[i].close
+    if 0 <= close < last:
+        last = close + 1
+        at_ms = min(at_ms, columns.orders[close].time_ms)
+    return carry_fee(position, columns.orders, accounts.after, last, at_ms, rules.fee_v6_ms)
+
+
+@compiled
+def slipped(price: float, slippage: float, leverage: float) -> float:
+    """Price after slippage: higher for a buyer, lower for a seller (and for a leverage of 0)."""
+    return price * (1 + slippage) if leverage > 0 else price * (1 - slippage)
+
+
+@compiled
+def _replay_all(columns: PositionColumns, rules: AccountingRules, accounts: Accounts) -> None:
+    for i in range(len(columns.positions)):
+        position, bounds = columns.positions[i], accounts.bounds[i]
+        bounds.close = -1
+        for k in range(position.first, position.last):
+            if k > position.first:
+                _carry_over(accounts.after[k], accounts.after[k - 1])
+            if bounds.close < 0:
+                _apply(columns, rules, accounts, i, k)
+
+
+@compiled
+def _carry_over(after: Row, before: Row) -> None:
+    """Begin an order's state as the one before left it."""
+    after.current_return = before.current_return
+    after.return_at_close = before.return_at_close
+    after.held = before.held
+    after.entry_price = before.entry_price
+    after.entry_value = before.entry_value
+    after.realized = before.realized
+    after.cumulative_leverage = before.cumulative_leverage
+    after.max_leverage = before.max_leverage
+    after.spread_fee = before.spread_fee
+
+
+@compiled
+def _apply(
+    columns: PositionColumns, rules: AccountingRules, accounts: Accounts, i: int, k: int
+) -> None:
+    """Apply order k to position i, whose state after k so far is that of the order before."""
+    position, order = columns.positions[i], columns.orders[k]
+    after, bounds = accounts.after[k], accounts.bounds[i]
+    slips = order.time_ms >= rules.slippage_from_ms
+    fill = slipped(order.price, order.slippage, order.leverage) if slips else order.price
+    kind = columns.orders[position.first].kind
+    if k == position.first:
+        bounds.initial_entry = fill
+    held = after.held
+    reached = held + order.leverage
+    closes = order.kind == _FLAT_KIND or (reached <= 0 if kind > 0 else reached >= 0)
+    # a change of leverage is taken between totals, so that its rounding is the network's
+    after.cumulative_leverage += abs(held) if closes else abs(reached - held)
+    after.spread_fee = 1 - position.spread_rate * after.cumulative_leverage
+    if closes:
+        bounds.close = k
+        after.held = 0.0
+    if closes and order.src in _PRICELESS:
+        # the return stays, with the carry fee of the order before
+        asked_ms = columns.orders[k - 1].time_ms
+        carry = carry_at(columns, rules, accounts, i, k + 1 - position.first, asked_ms)[0]
+        after.return_at_close = after.current_return * (carry * after.spread_fee)
+        return
+    adds = order.kind == kind
+    if k > position.first:
+        gain = _gain(order, after, bounds, held, reached, fill, slips, closes or not adds)
+        after.current_return = 0.0 if gain <= -1 else 1 + gain
+    else:
+        after.current_return = 1.0
+    if not closes:
+        _enter(order, after, position, held, reached, fill, slips, adds)
+    after.return_at_close = after.current_return * _fee(columns, rules, accounts, i, k)
+
+
+@compiled
+def _gain(
+    order: Row,
+    after: Row,
+    bounds: Row,
+    held: float,
+    reached: float,
+    fill: float,
+    slips: bool,
+    realizes: bool,
+) -> float:
+    """Gain at the order's price, as a fraction of the first entry price."""
+    if not slips:
+        return (order.price - after.entry_price) * held / bounds.initial_entry
+    if realizes:
+        after.realized -= (fill - after.entry_price) * order.leverage
+    remaining = reached if abs(reached) < abs(held) else held
+    unrealized = (order.price - after.entry_price) * remaining
+    return (after.realized + unrealized) / bounds.initial_entry
+
+
+@compiled
+def _enter(
+    order: Row,
+    after: Row,
+    position: Row,
+    held: float,
+    reached: float,
+    fill: float,
+    slips: bool,
+    adds: bool,
+) -> None:
+    """The new leverage, and the average entry where the order moves it."""
+    after.held = reached
+    after.max_leverage = max(after.max_leverage, abs(reached))
+    if adds or not slips:
+        after.entry_price = (after.entry_price * held + fill * order.leverage) / reached
+        value = order.leverage * position.account_size if slips else order.price * order.leverage
+        after.entry_value += value
+
+
+@compiled
+def _fee(
+    columns: PositionColumns, rules: AccountingRules, accounts: Accounts, i: int, k: int
+) -> float:
+    """Factor of all fees right after order k, with every order up to it known."""
+    position, after, at_ms = columns.positions[i], accounts.after[k], columns.orders[k].time_ms
+    if at_ms < rules.fee_v4_ms:
+        return 1 - position.pair_fee * after.max_leverage
+    carry = carry_at(columns, rules, accounts, i, k + 1 - position.first, at_ms)[0]
+    return carry * after.spread_fee

@@ -1,40 +1,59 @@
-"""Positions of one trader as columns, the shape in which arithmetic reads them."""
+"""Positions and orders as rows of arrays, the shape in which arithmetic reads them."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptn_backtest.positions.position import Position
 from ptn_backtest.rulebook import Rulebook
+from ptn_backtest.trade_pairs import TradePair
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
+Ints: TypeAlias = NDArray[np.int64]
+Floats: TypeAlias = NDArray[np.float64]
+Rows: TypeAlias = NDArray[np.void]
+"""Array of one of the row types below; compiled code reads fields as attributes."""
+Row: TypeAlias = Any
+"""One row of `Rows`."""
+
+POSITION = np.dtype(
+    [
+        ("first", np.int64),
+        ("last", np.int64),
+        ("pair", np.int64),
+        ("stored", np.int64),
+        ("account_size", np.float64),
+        ("pair_fee", np.float64),
+        ("spread_rate", np.float64),
+        ("carry_period_ms", np.int64),
+        ("carry_phase_ms", np.int64),
+        ("carry_factor", np.float64),
+        ("carry_weekdays_only", np.bool_),
+    ]
+)
+"""A position: its orders are rows `first` to before `last`. `pair`: index among the trader's pairs.
+`stored`: index as it was stored. `account_size`: USD. `pair_fee`, `spread_rate`: fractions.
+`carry_*`: the pair's `CarryRule`."""
+
+ORDER = np.dtype(
+    [
+        ("kind", np.int64),
+        ("leverage", np.float64),
+        ("price", np.float64),
+        ("slippage", np.float64),
+        ("time_ms", np.int64),
+        ("src", np.int64),
+    ]
+)
+"""An order: `kind` is 1 LONG, -1 SHORT, 0 FLAT; `leverage` is signed; `slippage` a fraction."""
 
 
 class PositionColumns(NamedTuple):
-    """n positions with m orders in all; position i owns orders `first[i]` to `first[i + 1]`.
+    """`positions` (rows of POSITION) and all their `orders` (rows of ORDER)."""
 
-    Per position: `first` (n + 1), `account_size` (USD), `pair_fee` and `spread_rate` (fractions),
-    `carry_*` (the pair's `CarryRule`). Per order: `kind` (1 LONG, -1 SHORT, 0 FLAT), `leverage`
-    (signed), `price`, `slippage` (fraction), `time_ms`, `src`.
-    """
-
-    first: Ints
-    account_size: Floats
-    pair_fee: Floats
-    spread_rate: Floats
-    carry_period_ms: Ints
-    carry_phase_ms: Ints
-    carry_factor: Floats
-    carry_weekdays_only: NDArray[np.bool_]
-    kind: Ints
-    leverage: Floats
-    price: Floats
-    slippage: Floats
-    time_ms: Ints
-    src: Ints
+    positions: Rows
+    orders: Rows
 
 
 class AccountingRules(NamedTuple):
@@ -55,32 +74,34 @@ def accounting_rules(rulebook: Rulebook, use_slippage: bool | None) -> Accountin
 
 
 def position_columns(positions: Sequence[Position], rulebook: Rulebook) -> PositionColumns:
-    """The columns of these positions, in the given order."""
-    orders = [order for position in positions for order in position.orders]
-    pairs = [position.trade_pair for position in positions]
-    carry = [rulebook.carry(pair) for pair in pairs]
-    counts = [len(position.orders) for position in positions]
-    return PositionColumns(
-        first=np.concatenate(([0], np.cumsum(counts, dtype=np.int64))).astype(np.int64),
-        account_size=_floats([position.account_size for position in positions]),
-        pair_fee=_floats([pair.fee for pair in pairs]),
-        spread_rate=_floats([rulebook.spread_rate(pair) for pair in pairs]),
-        carry_period_ms=_ints([rule.period_ms for rule in carry]),
-        carry_phase_ms=_ints([rule.phase_ms for rule in carry]),
-        carry_factor=_floats([rule.factor for rule in carry]),
-        carry_weekdays_only=np.array([rule.weekdays_only for rule in carry], dtype=np.bool_),
-        kind=_ints([order.order_type.sign for order in orders]),
-        leverage=_floats([order.leverage for order in orders]),
-        price=_floats([order.price for order in orders]),
-        slippage=_floats([order.slippage for order in orders]),
-        time_ms=_ints([order.processed_ms for order in orders]),
-        src=_ints([order.src for order in orders]),
-    )
+    """The rows of these positions, in the given order; they are also "stored" in it."""
+    terms = {pair: _terms(pair, rulebook) for pair in {p.trade_pair for p in positions}}
+    pair_index = {pair: i for i, pair in enumerate(dict.fromkeys(p.trade_pair for p in positions))}
+    last = np.cumsum([len(position.orders) for position in positions], dtype=np.int64)
+    rows = np.zeros(len(positions), dtype=POSITION)
+    rows["last"] = last
+    rows["first"][1:] = last[:-1]
+    rows["pair"] = [pair_index[position.trade_pair] for position in positions]
+    rows["stored"] = np.arange(len(positions))
+    rows["account_size"] = [position.account_size for position in positions]
+    for name in ("pair_fee", "spread_rate", *(n for n in POSITION.names or () if "carry" in n)):
+        rows[name] = [terms[position.trade_pair][name] for position in positions]
+    orders = [
+        (o.order_type.sign, o.leverage, o.price, o.slippage, o.processed_ms, o.src)
+        for position in positions
+        for o in position.orders
+    ]
+    return PositionColumns(rows, np.array(orders, dtype=ORDER))
 
 
-def _ints(values: Sequence[int]) -> Ints:
-    return np.array(values, dtype=np.int64)
-
-
-def _floats(values: Sequence[float]) -> Floats:
-    return np.array(values, dtype=np.float64)
+def _terms(pair: TradePair, rulebook: Rulebook) -> Mapping[str, float]:
+    """What a rulebook charges on a pair, by the names of POSITION."""
+    carry = rulebook.carry(pair)
+    return {
+        "pair_fee": pair.fee,
+        "spread_rate": rulebook.spread_rate(pair),
+        "carry_period_ms": carry.period_ms,
+        "carry_phase_ms": carry.phase_ms,
+        "carry_factor": carry.factor,
+        "carry_weekdays_only": carry.weekdays_only,
+    }

@@ -1,12 +1,8 @@
-"""Carry and spread fees of a position, as the network charges them.
-
-All functions take the orders of one position as slices `first:last` of a trader's columns.
-`held` is the leverage after each order; the closing order leaves 0 and is the last of a slice.
-"""
+"""The carry fee of a position, as the network charges it (compiled)."""
 
 from ptn_backtest.clock import DAY_MS, HOUR_MS
 from ptn_backtest.compiled import compiled
-from ptn_backtest.positions.columns import Floats, Ints
+from ptn_backtest.positions.columns import Row, Rows
 
 SAMPLING_MS = 8 * HOUR_MS
 """Leverage is sampled in windows of this length, for forex too (quirk 6)."""
@@ -28,27 +24,25 @@ def time_to_interval_end(time_ms: int, period_ms: int, phase_ms: int) -> int:
 
 @compiled
 def carry_fee(
-    time_ms: Ints,
-    held: Floats,
-    first: int,
-    last: int,
-    closed: bool,
-    at_ms: int,
-    accrues_from_ms: int,
-    period_ms: int,
-    phase_ms: int,
-    factor: float,
-    weekdays_only: bool,
+    position: Row, orders: Rows, states: Rows, last: int, at_ms: int, accrues_from_ms: int
 ) -> tuple[float, int]:
     """Carry fee of a position at a time, as (factor on its value, time of the next change).
 
     The n intervals that ended since the start are not sampled where they lie: window 0 runs from
     the start for as long as it is from *now* to the next interval end, and the others follow in
     steps of 8 hours (quirks 5 and 6). So the fee depends on when it is asked, and can fall.
+
+    Args:
+        position: row of POSITION.
+        orders: rows of ORDER.
+        states: rows of ORDER_STATE; a closing order leaves no leverage.
+        last: index after the last known order; after the closing one where that is known.
+        at_ms: the time; not later than the close.
+        accrues_from_ms: no fee accrues before it.
     """
-    if closed:
-        at_ms = min(at_ms, time_ms[last - 1])
-    start_ms = max(accrues_from_ms, time_ms[first])
+    first = position.first
+    period_ms, phase_ms = position.carry_period_ms, position.carry_phase_ms
+    start_ms = max(accrues_from_ms, orders[first].time_ms)
     if at_ms < start_ms:
         return 1.0, min(at_ms + period_ms, start_ms)
     to_next_ms = time_to_interval_end(at_ms, period_ms, phase_ms)
@@ -60,14 +54,14 @@ def carry_fee(
     window_start, window_end = start_ms, start_ms + to_next_ms
     k = first
     for _ in range(intervals):
-        while k < last and time_ms[k] < window_start:
+        while k < last and orders[k].time_ms < window_start:
             k += 1
-        largest = largest_leverage(time_ms, held, first, last, k, window_start, window_end)
-        charged = factor
-        if weekdays_only:
+        largest = _largest_leverage(orders, states, first, last, k, window_start, window_end)
+        charged = position.carry_factor
+        if position.carry_weekdays_only:
             weekday = (window_end // DAY_MS + _WEEKDAY_OF_1970) % 7
             if weekday == _WEDNESDAY:
-                charged = factor**3
+                charged = charged**3
             elif weekday >= _SATURDAY:
                 charged = 1.0
         fee *= charged**largest
@@ -76,22 +70,22 @@ def carry_fee(
 
 
 @compiled
-def largest_leverage(
-    time_ms: Ints, held: Floats, first: int, last: int, k: int, start_ms: int, end_ms: int
+def _largest_leverage(
+    orders: Rows, states: Rows, first: int, last: int, k: int, start_ms: int, end_ms: int
 ) -> float:
     """Largest |leverage| held in a window, both ends included; `k` is the first order not before it.
 
     An order inside counts with the leverage before and after it, one exactly at the start with the
     leverage after it only; the first order beyond the end vouches for the leverage before it.
     """
-    current = abs(held[k - 1]) if k > first else 0.0
+    current = abs(states[k - 1].held) if k > first else 0.0
     if k == last:
         return current
     largest = 0.0
-    while k < last and time_ms[k] <= end_ms:
-        if time_ms[k] > start_ms:
+    while k < last and orders[k].time_ms <= end_ms:
+        if orders[k].time_ms > start_ms:
             largest = max(largest, current)
-        current = abs(held[k])
+        current = abs(states[k].held)
         largest = max(largest, current)
         k += 1
     return max(largest, current) if k < last else largest

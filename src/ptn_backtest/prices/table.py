@@ -11,26 +11,36 @@ from ptn_backtest.prices.candles import Candles, CandleSource, Timespan
 from ptn_backtest.sessions import session_edges
 from ptn_backtest.trade_pairs import TradePair
 
-_Ints = NDArray[np.int64]
-_Floats = NDArray[np.float64]
+PRICE_ROW = np.dtype(
+    [
+        ("minute_first", np.int64),
+        ("minute_last", np.int64),
+        ("second_first", np.int64),
+        ("second_last", np.int64),
+        ("session_first", np.int64),
+        ("session_last", np.int64),
+    ]
+)
+"""Where a pair's candles and sessions are in the arrays of a `PriceTable`: first to before last."""
+
+
+_NO_TIMES, _NO_PRICES = np.empty(0, dtype=np.int64), np.empty(0)
 
 
 class PriceTable(NamedTuple):
-    """Closes and market hours of p pairs; each pair owns a slice of every array.
+    """Closes and market hours of several pairs.
 
-    `minute_ms`, `minute_close`: starts (ms, ascending) and closes of minute candles; pair j owns
-    `minute_first[j]` to `minute_first[j + 1]`. `second_*`: likewise for second candles. `session_ms`:
-    `sessions.session_edges` of each pair.
+    `rows`: a PRICE_ROW per pair. `minute_ms`, `minute_close`: starts (ms, ascending) and closes of
+    minute candles. `second_ms`, `second_close`: of second candles. `session_ms`: times at which the
+    market opens and closes in turn (`sessions.session_edges`).
     """
 
-    minute_ms: _Ints
-    minute_close: _Floats
-    minute_first: _Ints
-    second_ms: _Ints
-    second_close: _Floats
-    second_first: _Ints
-    session_ms: _Ints
-    session_first: _Ints
+    rows: NDArray[np.void]
+    minute_ms: NDArray[np.int64]
+    minute_close: NDArray[np.float64]
+    second_ms: NDArray[np.int64]
+    second_close: NDArray[np.float64]
+    session_ms: NDArray[np.int64]
 
 
 def price_table(
@@ -39,27 +49,30 @@ def price_table(
     ranges: Mapping[str, tuple[int, int]],
 ) -> PriceTable:
     """Read the candles of these pairs, each within its range [start, end] in ms."""
+    rows = np.zeros(len(pairs), dtype=PRICE_ROW)
 
-    def read(timespan: Timespan) -> tuple[_Ints, _Floats, _Ints]:
+    def read(timespan: Timespan) -> Candles:
         parts = []
         for pair in pairs:
             start_ms, end_ms = ranges[pair.trade_pair_id]
             floor = start_ms - start_ms % timespan.ms
             parts.append(source.read(pair.trade_pair_id, timespan, floor, end_ms))
-        return _joined(parts)
+        _place(rows, timespan.value, [len(part) for part in parts])
+        return Candles(
+            np.concatenate([*(part.start_ms for part in parts), _NO_TIMES]),
+            np.concatenate([*(part.close for part in parts), _NO_PRICES]),
+        )
 
-    minute_ms, minute_close, minute_first = read(Timespan.MINUTE)
-    second_ms, second_close, second_first = read(Timespan.SECOND)
+    minutes, seconds = read(Timespan.MINUTE), read(Timespan.SECOND)
     sessions = [session_edges(pair.category) for pair in pairs]
+    _place(rows, "session", [len(edges) for edges in sessions])
     return PriceTable(
-        minute_ms=minute_ms,
-        minute_close=minute_close,
-        minute_first=minute_first,
-        second_ms=second_ms,
-        second_close=second_close,
-        second_first=second_first,
-        session_ms=np.concatenate([*sessions, np.empty(0, dtype=np.int64)]),
-        session_first=_bounds([len(edges) for edges in sessions]),
+        rows=rows,
+        minute_ms=minutes.start_ms,
+        minute_close=minutes.close,
+        second_ms=seconds.start_ms,
+        second_close=seconds.close,
+        session_ms=np.concatenate([*sessions, _NO_TIMES]),
     )
 
 
@@ -72,11 +85,7 @@ def fingerprint(table: PriceTable) -> str:
     return digest.hexdigest()
 
 
-def _joined(parts: Sequence[Candles]) -> tuple[_Ints, _Floats, _Ints]:
-    times = np.concatenate([*(part.start_ms for part in parts), np.empty(0, dtype=np.int64)])
-    closes = np.concatenate([*(part.close for part in parts), np.empty(0)])
-    return times, closes, _bounds([len(part) for part in parts])
-
-
-def _bounds(lengths: Sequence[int]) -> _Ints:
-    return np.concatenate(([0], np.cumsum(lengths, dtype=np.int64))).astype(np.int64)
+def _place(rows: NDArray[np.void], name: str, lengths: Sequence[int]) -> None:
+    last = np.cumsum(lengths, dtype=np.int64)
+    rows[f"{name}_last"] = last
+    rows[f"{name}_first"][1:] = last[:-1]
