@@ -1,12 +1,20 @@
 """How loops over numbers are compiled."""
 
+import hashlib
+import os
+import tempfile
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import ParamSpec, TypeVar, cast
 
 import numba
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+
+_COMPILED_STAGES = ("prices", "positions", "ledger")
+"""Folders whose modules hold compiled functions, or constants and row types that go into them."""
 
 
 def compiled(function: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -15,4 +23,34 @@ def compiled(function: Callable[_P, _R]) -> Callable[_P, _R]:
     Strict IEEE arithmetic: the ledger counts changes of the last bit, so nothing may be reordered
     or fused. The wrapper exists because numba's own decorator has no types.
     """
-    return cast("Callable[_P, _R]", numba.njit(cache=True, error_model="numpy")(function))
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = _cache_folder()
+    try:
+        return cast("Callable[_P, _R]", numba.njit(cache=True, error_model="numpy")(function))
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+@cache
+def _cache_folder() -> str:
+    """A folder of its own for every state of the sources.
+
+    Numba only notices a change in a function's own file, and would go on using machine code that
+    contains the old version of a function from another file.
+    """
+    package = Path(__file__).parent
+    digest = hashlib.sha256()
+    files = [
+        *package.glob("*.py"),
+        *(f for s in _COMPILED_STAGES for f in (package / s).glob("*.py")),
+    ]
+    for file in sorted(files):
+        digest.update(file.read_bytes())
+    name = f"compiled-{digest.hexdigest()[:12]}"
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - never fails
+    wanted = Path(os.environ.get("NUMBA_CACHE_DIR") or Path(home) / "ptn-backtest") / name
+    try:
+        wanted.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        wanted = Path(tempfile.gettempdir()) / "ptn-backtest" / name
+    return str(wanted)

@@ -70,7 +70,7 @@ class BacktestManager:
             NotAvailableYet: a mode that this version does not have.
         """
         check_mode(parallel_mode)
-        self.update_times_ms = tuple(update_times_ms or _times(start_ms, end_ms, interval_ms))
+        self.update_times_ms = tuple(update_times_ms or update_times(start_ms, end_ms, interval_ms))
         end_ms = self.update_times_ms[-1]
         self.positions = PositionManager(up_to(positions, end_ms))
         timelines = {
@@ -156,7 +156,12 @@ def refuse_rules(*, run_challenge: bool, run_elimination: bool) -> None:
         )
 
 
-def _times(start_ms: int, end_ms: int, interval_ms: int) -> list[int]:
+def update_times(start_ms: int, end_ms: int, interval_ms: int) -> list[int]:
+    """The start, then one time per interval, and the end.
+
+    Raises:
+        ConfigError: the start is later than the end.
+    """
     if start_ms > end_ms:
         raise ConfigError(
             f"the start ({format_time(start_ms)}) is later than the end ({format_time(end_ms)})"

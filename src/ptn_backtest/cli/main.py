@@ -1,6 +1,7 @@
 """`ptn-backtest`: the group of all commands."""
 
 import importlib
+import sys
 
 import click
 
@@ -51,7 +52,8 @@ def cli(verbose: int) -> None:
 def main() -> None:
     """Run the command line."""
     with exit_codes():
-        cli.main(standalone_mode=False)
+        # outside standalone mode click returns what a command gave to `ctx.exit`
+        sys.exit(cli.main(standalone_mode=False))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,107 @@
+"""The summary of a run in the terminal."""
+
+from collections import Counter
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ptn_backtest.backtest.result import RunResult
+from ptn_backtest.clock import format_date
+from ptn_backtest.report import wording
+from ptn_backtest.results.statistics import TraderSummary, rank_traders
+
+MOST_TRADERS = 30
+"""Traders listed; the report has them all."""
+
+
+def print_summary(result: RunResult, console: Console) -> None:
+    """Print what a run found: a line per trader, totals, what was set aside, warnings.
+
+    Everything that comes from positions is printed as plain text, never as markup.
+    """
+    traders = rank_traders(result)
+    if result.synthetic:
+        notice = Text(f" {wording.SYNTHETIC.upper()} ", style="bold black on yellow")
+        console.print(notice.append(f" {wording.SYNTHETIC_NOTICE}", style="not bold"))
+    if traders:
+        console.print(_table(traders, result))
+        hidden = len(traders) - MOST_TRADERS
+        if hidden > 0:
+            console.print(
+                Text(f"{wording.count(hidden, 'more trader')} in the report.", style="dim")
+            )
+    else:
+        reason, steps = wording.why_nothing(result)
+        console.print(Text(reason, style="bold red"))
+        for step in steps:
+            console.print(Text(f"  - {step}"))
+    for line in _notes(result):
+        console.print(line)
+
+
+def _table(traders: list[TraderSummary], result: RunResult) -> Table:
+    period = f"{format_date(result.start_ms)} to {format_date(result.end_ms)}"
+    table = Table(title=f"Traders, {period}", title_justify="left", show_footer=True, expand=False)
+    shown = traders[:MOST_TRADERS]
+    names = wording.short_names(s.miner_hotkey for s in shown)
+    total = wording.count(len(traders), "trader")
+    columns = (
+        ("#", [str(s.rank) for s in shown], ""),
+        ("Trader", [names[s.miner_hotkey] for s in shown], total),
+        ("Return", [_return(s) for s in shown], ""),
+        ("Drawdown", [wording.percent(s.portfolio.max_drawdown) for s in shown], ""),
+        ("Fees", [wording.percent(_fees(s)) for s in shown], ""),
+        (
+            "PnL USD",
+            [wording.usd(s.portfolio.pnl_usd) for s in shown],
+            wording.usd(sum(s.portfolio.pnl_usd for s in traders)),
+        ),
+        (
+            "Pos.",
+            [f"{len(s.positions):,}" for s in shown],
+            f"{sum(len(s.positions) for s in traders):,}",
+        ),
+        (
+            "Chkpts",
+            [f"{s.portfolio.n_checkpoints:,}" for s in shown],
+            f"{sum(s.portfolio.n_checkpoints for s in traders):,}",
+        ),
+    )
+    for title, _, footer in columns:
+        table.add_column(
+            title,
+            footer=footer,
+            justify="left" if title == "Trader" else "right",
+            no_wrap=True,
+        )
+    for row in zip(*(cells for _, cells, _ in columns), strict=True):
+        table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
+    return table
+
+
+def _return(summary: TraderSummary) -> Text:
+    if summary.liquidation:
+        return Text("liquidated", style="bold red")
+    change = summary.portfolio.total_return
+    return Text(wording.signed_percent(change), style="green" if change > 0 else "red")
+
+
+def _fees(summary: TraderSummary) -> float:
+    """Spread and carry fees together, as a fraction of the value."""
+    return 1 - (1 - summary.portfolio.spread_fee) * (1 - summary.portfolio.carry_fee)
+
+
+def _notes(result: RunResult) -> list[Text]:
+    lines = []
+    reasons = Counter(str(rejection.reason) for rejection in result.rejections)
+    if reasons:
+        each = ", ".join(f"{n:,} {reason.replace('_', ' ')}" for reason, n in reasons.most_common())
+        total = wording.count(len(result.rejections), "position")
+        lines.append(Text.assemble(("Set aside ", "bold yellow"), f"{total}: {each}"))
+    for hotkey, message in result.failed_traders.items():
+        lines.append(
+            Text.assemble(("Failed ", "bold red"), f"{wording.shorten(hotkey)}: {message}")
+        )
+    lines += [Text.assemble(("Warning ", "bold yellow"), warning) for warning in result.warnings]
+    return lines

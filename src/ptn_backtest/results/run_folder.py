@@ -1,0 +1,216 @@
+"""A run folder: everything that a run leaves behind, in files that other tools read too.
+
+    run.json             what was run: settings, versions, inputs, counts; timings last
+    ledgers.parquet      one row per ledger
+    checkpoints.parquet  one row per checkpoint
+    positions.parquet    one row per position
+    rejected.parquet     one row per position that was set aside
+
+Two runs on the same input leave the same bytes, except for `timings` in run.json. Every column is
+described in `docs/run-folder.md`; a change of the format raises `FORMAT_VERSION`.
+"""
+
+import json
+import math
+import platform
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from ptn_backtest.backtest.result import Liquidation, RunResult
+from ptn_backtest.errors import ConfigError
+from ptn_backtest.positions.rejection import Rejection
+from ptn_backtest.results import tables
+from ptn_backtest.results.tables import FORMAT_VERSION, Ledgers
+
+RUN_FILE = "run.json"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """A run folder, read back.
+
+    Attributes:
+        info: run.json as it stands; see `docs/run-folder.md`.
+        ledgers: {hotkey: {"portfolio" or trade pair id: ledger}}, equal to what the run computed.
+        positions: positions.parquet.
+        rejections: what was set aside.
+        liquidations: portfolios that reached 0.
+    """
+
+    info: Mapping[str, Any]
+    ledgers: Ledgers
+    positions: pa.Table
+    rejections: tuple[Rejection, ...]
+    liquidations: tuple[Liquidation, ...]
+
+
+def write_run(folder: Path, result: RunResult, *, overwrite: bool = False) -> Path:
+    """Write a run folder, whole or not at all.
+
+    Args:
+        folder: where to; its parents are made.
+        result: what to write.
+        overwrite: replace a run folder that is already there. A folder that holds anything but
+            a run is never replaced.
+
+    Returns:
+        `folder`.
+
+    Raises:
+        ConfigError: something is in the way.
+    """
+    _refuse_what_is_in_the_way(folder, overwrite=overwrite)
+    with _replaced_at_once(folder) as temporary:
+        info = json.dumps(_run_info(result), indent=2, allow_nan=False, ensure_ascii=False)
+        (temporary / RUN_FILE).write_text(info + "\n", encoding="utf-8", newline="\n")
+        for name, table in (
+            ("ledgers", tables.ledger_table(result.ledgers)),
+            ("checkpoints", tables.checkpoint_table(result.ledgers)),
+            ("positions", tables.position_table(result.positions)),
+            ("rejected", tables.rejection_table(result.rejections)),
+        ):
+            tables.write_table(table, temporary / f"{name}.parquet")
+    return folder
+
+
+def read_run(folder: Path) -> StoredRun:
+    """Read a run folder.
+
+    Raises:
+        ConfigError: it is not one, of another format version, or its files contradict each other.
+    """
+    try:
+        info = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"{folder} is not a run folder: {RUN_FILE} cannot be read ({error.strerror}). "
+            "Give a folder that `ptn-backtest run` wrote"
+        ) from None
+    except ValueError as error:
+        raise ConfigError(f"{folder / RUN_FILE} is not valid JSON: {error}") from None
+    found = info.get("format_version") if isinstance(info, dict) else None
+    if found != FORMAT_VERSION:
+        raise ConfigError(
+            f"{folder / RUN_FILE} has format version {found!r}; this version of ptn-backtest reads "
+            f"{FORMAT_VERSION}. Repeat the run, or read it with the version that wrote it"
+        )
+    return StoredRun(
+        info=info,
+        ledgers=tables.read_ledgers(folder),
+        positions=tables.read_table(folder / "positions.parquet", tables.POSITIONS),
+        rejections=tables.read_rejections(folder),
+        liquidations=tuple(_parse_liquidation(event) for event in info["liquidations"]),
+    )
+
+
+# ---- run.json
+
+
+def _run_info(result: RunResult) -> dict[str, Any]:
+    """run.json: keys below the first level are sorted, so that equal runs give equal bytes."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "synthetic": result.synthetic,
+        "source": result.source,
+        "start_ms": int(result.start_ms),
+        "end_ms": int(result.end_ms),
+        "settings": json_ready(result.settings),
+        "inputs": json_ready(result.inputs),
+        "versions": versions(),
+        "counts": {name: int(count) for name, count in sorted(result.counts.items())},
+        "liquidations": [
+            {
+                "miner_hotkey": event.miner_hotkey,
+                "elimination_ms": int(event.elimination_ms),
+                "previous_return": json_ready(event.previous_return),
+                "last_known_prices": json_ready(event.last_known_prices),
+            }
+            for event in result.liquidations
+        ],
+        "failed_traders": json_ready(result.failed_traders),
+        "warnings": list(result.warnings),
+        "update_times_ms": [int(time) for time in result.update_times_ms],
+        "timings": {
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seconds": json_ready(result.timings),
+        },
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the figures depend on."""
+    packages = ("numba", "numpy", "ptn-backtest", "pyarrow")
+    return {name: version(name) for name in packages} | {"python": platform.python_version()}
+
+
+def json_ready(value: Any) -> Any:  # noqa: ANN401 - JSON is any value
+    """`value` with sorted keys, and "inf", "-inf", "nan" for numbers that JSON does not have."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(float(value))
+    if isinstance(value, Mapping):
+        return {str(key): json_ready(item) for key, item in sorted(value.items())}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [json_ready(item) for item in value]
+    return value
+
+
+def _parse_liquidation(event: Mapping[str, Any]) -> Liquidation:
+    prices = event["last_known_prices"].items()
+    return Liquidation(
+        miner_hotkey=event["miner_hotkey"],
+        elimination_ms=event["elimination_ms"],
+        last_known_prices={key: (float(close), start_ms) for key, (close, start_ms) in prices},
+        previous_return=float(event["previous_return"]),
+    )
+
+
+# ---- the folder
+
+
+def _refuse_what_is_in_the_way(folder: Path, *, overwrite: bool) -> None:
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is a file: name a folder to write the run to")
+    if (folder / RUN_FILE).is_file():
+        if not overwrite:
+            raise ConfigError(
+                f"{folder} already holds a run: name another folder, or overwrite it (--overwrite)"
+            )
+    elif any(folder.iterdir()):
+        raise ConfigError(
+            f"{folder} holds other files than a run's, so it is not touched: "
+            "name a new or empty folder"
+        )
+
+
+@contextmanager
+def _replaced_at_once(folder: Path) -> Iterator[Path]:
+    """A new folder beside `folder` that takes its place if the block succeeds."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    tag = uuid.uuid4().hex[:8]
+    temporary = folder.with_name(f".{folder.name}.{tag}.new")
+    previous = folder.with_name(f".{folder.name}.{tag}.old")
+    temporary.mkdir()
+    try:
+        yield temporary
+        if folder.exists():
+            folder.replace(previous)
+        try:
+            temporary.replace(folder)
+        except OSError:
+            if previous.exists():
+                previous.replace(folder)
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    shutil.rmtree(previous, ignore_errors=True)

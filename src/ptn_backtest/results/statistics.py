@@ -1,0 +1,252 @@
+"""What the checkpoints of a ledger say: figures, curves and daily values.
+
+Returns, drawdowns and fees are fractions (0.01 = 1 %), log returns natural logarithms, PnL is USD.
+A ledger keeps a window of checkpoints. What follows from its last record (value, fees) counts since
+the first order; what is summed over checkpoints (gain, loss, PnL, time) counts since `start_ms`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptn_backtest.backtest.result import Liquidation, ReplayedPosition, RunResult
+from ptn_backtest.clock import DAY_MS
+from ptn_backtest.ledger.checkpoint import PORTFOLIO, Checkpoints, PerfLedger
+
+Dates = NDArray[np.datetime64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSummary:
+    """One ledger in a few figures.
+
+    Attributes:
+        start_ms: from when the checkpoints tell: the first order, or the start of the window.
+        end_ms: time of the last record.
+        truncated: whether older checkpoints have left the window.
+        value: value at the last record, 1.0 = unchanged since the first order.
+        total_return: `value` - 1.
+        max_drawdown: deepest fall below the running peak, 0 = none.
+        gain: sum of positive log changes.
+        loss: sum of negative log changes, at most 0.
+        spread_fee: fraction of the value that spread fees took since the first order.
+        carry_fee: the same of carry fees.
+        pnl_usd: profit and loss.
+        time_in_market: fraction of start..end with an open position in an open market.
+        n_updates: records that changed the value.
+        n_checkpoints: checkpoints in the window.
+    """
+
+    start_ms: int
+    end_ms: int
+    truncated: bool
+    value: float
+    total_return: float
+    max_drawdown: float
+    gain: float
+    loss: float
+    spread_fee: float
+    carry_fee: float
+    pnl_usd: float
+    time_in_market: float
+    n_updates: int
+    n_checkpoints: int
+
+
+@dataclass(frozen=True, slots=True)
+class EquityCurve:
+    """A ledger's value over time, one point per checkpoint; arrays of one length.
+
+    Attributes:
+        time_ms: last record of each checkpoint; the first order comes before as a point of its own
+            while its checkpoint is in the window.
+        value: value then.
+        peak: running peak, at least 1.
+        drawdown: deepest drawdown within the checkpoint, -0.05 = 5 % below the peak, 0 = none.
+        lowest: (1 + drawdown) x peak, the lowest value in the checkpoint. Where the peak rose after
+            the low within one checkpoint, the true low is below this.
+    """
+
+    time_ms: NDArray[np.int64]
+    value: Floats
+    peak: Floats
+    drawdown: Floats
+    lowest: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class TraderSummary:
+    """One trader in a few figures.
+
+    Attributes:
+        rank: 1 for the highest return; liquidated portfolios come last, whatever their last record.
+        miner_hotkey: the trader.
+        portfolio: its portfolio ledger in figures.
+        positions: its replayed positions.
+        n_open: how many of them are open.
+        n_orders: orders of all of them.
+        liquidation: when its portfolio reached 0, if it did.
+    """
+
+    rank: int
+    miner_hotkey: str
+    portfolio: LedgerSummary
+    positions: tuple[ReplayedPosition, ...]
+    n_open: int
+    n_orders: int
+    liquidation: Liquidation | None
+
+
+def total_return(cps: Checkpoints) -> float:
+    """Value at the last record - 1."""
+    return float(cps["prev_portfolio_ret"][-1]) - 1.0
+
+
+def max_drawdown(cps: Checkpoints) -> float:
+    """Deepest fall below the running peak as a positive fraction, 0 = none."""
+    return 1.0 - float(cps["mdd"].min())
+
+
+def log_return(cps: Checkpoints) -> float:
+    """Sum of all log changes of the value: what a pair's ledger adds to the portfolio's."""
+    return float(cps["gain"].sum() + cps["loss"].sum())
+
+
+def pnl_usd(cps: Checkpoints) -> float:
+    """Profit and loss, USD."""
+    return float(cps["pnl_gain"].sum() + cps["pnl_loss"].sum())
+
+
+def spread_fee(cps: Checkpoints) -> float:
+    """Fraction of the value taken by spread fees: 1 - product of the positions' spread factors.
+
+    The same as 1 - exp(sum of `spread_fee_loss`) while every checkpoint is kept.
+    """
+    return 1.0 - float(cps["prev_portfolio_spread_fee"][-1])
+
+
+def carry_fee(cps: Checkpoints) -> float:
+    """Fraction of the value taken by carry fees; see `spread_fee`."""
+    return 1.0 - float(cps["prev_portfolio_carry_fee"][-1])
+
+
+def covered_from_ms(ledger: PerfLedger) -> int:
+    """From when the checkpoints tell: the first order, or later where old ones were dropped."""
+    return max(ledger.initialization_time_ms, int(_start_ms(ledger.cps)[0]))
+
+
+def is_truncated(ledger: PerfLedger) -> bool:
+    """Whether the checkpoint of the first order has left the window."""
+    return covered_from_ms(ledger) > ledger.initialization_time_ms
+
+
+def time_in_market(ledger: PerfLedger) -> float:
+    """Fraction of the covered time with an open position in an open market."""
+    covered = ledger.last_update_ms - covered_from_ms(ledger)
+    return float(ledger.cps["open_ms"].sum()) / covered if covered > 0 else 0.0
+
+
+def summarize_ledger(ledger: PerfLedger) -> LedgerSummary:
+    """The figures of one ledger, which has at least one checkpoint."""
+    cps = ledger.cps
+    return LedgerSummary(
+        start_ms=covered_from_ms(ledger),
+        end_ms=ledger.last_update_ms,
+        truncated=is_truncated(ledger),
+        value=float(cps["prev_portfolio_ret"][-1]),
+        total_return=total_return(cps),
+        max_drawdown=max_drawdown(cps),
+        gain=float(cps["gain"].sum()),
+        loss=float(cps["loss"].sum()),
+        spread_fee=spread_fee(cps),
+        carry_fee=carry_fee(cps),
+        pnl_usd=pnl_usd(cps),
+        time_in_market=time_in_market(ledger),
+        n_updates=int(cps["n_updates"].sum()),
+        n_checkpoints=len(cps),
+    )
+
+
+def pair_contributions(ledgers: Mapping[str, PerfLedger]) -> dict[str, float]:
+    """{trade pair id: sum of log gain and loss}, largest first; {} without pair ledgers.
+
+    The portfolio is the product of its pairs, so these add up to its own log return, up to what
+    orders of several pairs in one millisecond shift between records.
+    """
+    sums = {pair: log_return(led.cps) for pair, led in ledgers.items() if pair != PORTFOLIO}
+    return dict(sorted(sums.items(), key=lambda item: (-item[1], item[0])))
+
+
+def equity_curve(ledger: PerfLedger) -> EquityCurve:
+    """The value and its drawdown over time."""
+    cps = ledger.cps
+    time_ms, value = cps["last_update_ms"], cps["prev_portfolio_ret"]
+    peak = np.maximum.accumulate(np.maximum(cps["mpv"], 1.0))
+    drawdown = cps["mdd"] - 1.0
+    if not is_truncated(ledger) and time_ms[0] > ledger.initialization_time_ms:
+        time_ms = np.concatenate(([ledger.initialization_time_ms], time_ms))
+        value = np.concatenate(([1.0], value))
+        peak = np.concatenate(([1.0], peak))
+        drawdown = np.concatenate(([0.0], drawdown))
+    return EquityCurve(time_ms, value, peak, drawdown, (1.0 + drawdown) * peak)
+
+
+def daily_returns(ledger: PerfLedger) -> tuple[Dates, Floats]:
+    """Log return of every full day.
+
+    A day (UTC) is full when it has two full checkpoints; a checkpoint belongs to the day it starts.
+
+    Returns:
+        Dates, ascending, and the sum of gain and loss of each.
+    """
+    return _daily(ledger, "gain", "loss")
+
+
+def daily_pnl(ledger: PerfLedger) -> tuple[Dates, Floats]:
+    """PnL of every full day in USD; see `daily_returns`."""
+    return _daily(ledger, "pnl_gain", "pnl_loss")
+
+
+def rank_traders(result: RunResult) -> list[TraderSummary]:
+    """Every trader with a portfolio ledger, best return first, liquidated ones last."""
+    positions: dict[str, list[ReplayedPosition]] = {}
+    for replayed in result.positions:
+        positions.setdefault(replayed.position.miner_hotkey, []).append(replayed)
+    liquidations = {event.miner_hotkey: event for event in result.liquidations}
+    figures = [
+        (hotkey, summarize_ledger(ledgers[PORTFOLIO]))
+        for hotkey, ledgers in result.ledgers.items()
+        if PORTFOLIO in ledgers and len(ledgers[PORTFOLIO].cps)
+    ]
+    figures.sort(key=lambda row: (row[0] in liquidations, -row[1].total_return, row[0]))
+    return [
+        TraderSummary(
+            rank=rank,
+            miner_hotkey=hotkey,
+            portfolio=portfolio,
+            positions=(own := tuple(positions.get(hotkey, ()))),
+            n_open=sum(not replayed.state.is_closed_position for replayed in own),
+            n_orders=sum(len(replayed.position.orders) for replayed in own),
+            liquidation=liquidations.get(hotkey),
+        )
+        for rank, (hotkey, portfolio) in enumerate(figures, start=1)
+    ]
+
+
+def _start_ms(cps: Checkpoints) -> NDArray[np.int64]:
+    starts: NDArray[np.int64] = cps["last_update_ms"] - cps["accum_ms"]
+    return starts
+
+
+def _daily(ledger: PerfLedger, plus: str, minus: str) -> tuple[Dates, Floats]:
+    full = ledger.cps[ledger.cps["accum_ms"] == ledger.target_cp_duration_ms]
+    days, day_of, halves = np.unique(
+        _start_ms(full) // DAY_MS, return_inverse=True, return_counts=True
+    )
+    sums = np.bincount(day_of, weights=full[plus] + full[minus], minlength=len(days))
+    # two full checkpoints of half a day make a full day
+    whole = halves * ledger.target_cp_duration_ms == DAY_MS
+    return days[whole].astype("datetime64[D]"), sums[whole]

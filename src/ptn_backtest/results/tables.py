@@ -1,0 +1,278 @@
+"""The Parquet tables of a run folder: their columns, and the way there and back.
+
+What each column means is in `docs/run-folder.md`.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from ptn_backtest.backtest.result import ReplayedPosition
+from ptn_backtest.errors import ConfigError
+from ptn_backtest.ledger.checkpoint import CHECKPOINT, PerfLedger
+from ptn_backtest.positions.rejection import Reason, Rejection
+from ptn_backtest.sources.records import STORED_FIELDS
+
+FORMAT_VERSION = 1
+"""Version of the whole run folder; it rises with every change of a file's columns or keys."""
+
+Ledgers: TypeAlias = Mapping[str, Mapping[str, PerfLedger]]
+"""{hotkey: {"portfolio" or trade pair id: ledger}}."""
+
+_Column: TypeAlias = tuple[str, pa.DataType]
+
+
+def _schema(columns: Iterable[_Column], nullable: Iterable[_Column] = ()) -> pa.Schema:
+    fields = [pa.field(name, kind, nullable=False) for name, kind in columns]
+    fields += [pa.field(name, kind, nullable=True) for name, kind in nullable]
+    return pa.schema(fields, metadata={"ptn_backtest.format_version": str(FORMAT_VERSION)})
+
+
+_PRICE = pa.struct(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("close", pa.float64(), nullable=False),
+        pa.field("start_ms", pa.int64(), nullable=False),
+    ]
+)
+_CHECKPOINT_FIELDS = CHECKPOINT.names or ()
+_STATE_FIELDS = (
+    "current_return",
+    "return_at_close",
+    "net_leverage",
+    "average_entry_price",
+    "initial_entry_price",
+    "cumulative_entry_value",
+    "realized_pnl",
+    "cumulative_leverage",
+    "max_leverage_seen",
+    "spread_fee",
+)
+_STORED_TYPES: dict[str, pa.DataType] = {
+    "position_type": pa.string(),
+    "close_ms": pa.int64(),
+    "is_closed_position": pa.bool_(),
+}
+
+LEDGERS = _schema(
+    [
+        ("miner_hotkey", pa.string()),
+        ("ledger", pa.string()),
+        ("initialization_time_ms", pa.int64()),
+        ("max_return", pa.float64()),
+        ("target_cp_duration_ms", pa.int64()),
+        ("target_ledger_window_ms", pa.int64()),
+        ("n_checkpoints", pa.int64()),
+        ("last_known_prices", pa.list_(_PRICE)),
+    ]
+)
+CHECKPOINTS = _schema(
+    [
+        ("miner_hotkey", pa.string()),
+        ("ledger", pa.string()),
+        ("checkpoint_index", pa.int64()),
+        *((name, pa.from_numpy_dtype(CHECKPOINT[name])) for name in _CHECKPOINT_FIELDS),
+    ]
+)
+POSITIONS = _schema(
+    [
+        ("miner_hotkey", pa.string()),
+        ("position_uuid", pa.string()),
+        ("trade_pair_id", pa.string()),
+        ("position_type", pa.string()),
+        ("is_closed_position", pa.bool_()),
+        ("open_ms", pa.int64()),
+        ("n_orders", pa.int64()),
+        ("account_size", pa.float64()),
+        *((name, pa.float64()) for name in _STATE_FIELDS),
+    ],
+    nullable=[
+        ("close_ms", pa.int64()),
+        *((f"stored_{name}", _STORED_TYPES.get(name, pa.float64())) for name in STORED_FIELDS),
+    ],
+)
+REJECTED = _schema(
+    [
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+        ("origin", pa.string()),
+        ("miner_hotkey", pa.string()),
+        ("position_uuid", pa.string()),
+        ("order_uuid", pa.string()),
+        ("n_orders", pa.int64()),
+    ]
+)
+
+
+def ledger_table(ledgers: Ledgers) -> pa.Table:
+    """ledgers.parquet: what a ledger needs beside its checkpoints to be continued."""
+    rows = [
+        {
+            "miner_hotkey": hotkey,
+            "ledger": name,
+            "initialization_time_ms": ledger.initialization_time_ms,
+            "max_return": ledger.max_return,
+            "target_cp_duration_ms": ledger.target_cp_duration_ms,
+            "target_ledger_window_ms": ledger.target_ledger_window_ms,
+            "n_checkpoints": len(ledger.cps),
+            "last_known_prices": [
+                {"key": key, "close": close, "start_ms": start_ms}
+                for key, (close, start_ms) in ledger.last_known_prices.items()
+            ],
+        }
+        for hotkey, name, ledger in _each_ledger(ledgers)
+    ]
+    return pa.Table.from_pylist(rows, schema=LEDGERS)
+
+
+def checkpoint_table(ledgers: Ledgers) -> pa.Table:
+    """checkpoints.parquet: the checkpoints of all ledgers, in the order of `ledger_table`."""
+    each = list(_each_ledger(ledgers))
+    counts = np.array([len(ledger.cps) for _, _, ledger in each], dtype=np.int64)
+    cps = np.concatenate([np.empty(0, CHECKPOINT), *(ledger.cps for _, _, ledger in each)])
+    first_rows = np.repeat(np.cumsum(counts) - counts, counts)
+    return pa.Table.from_arrays(
+        [
+            _repeated([hotkey for hotkey, _, _ in each], counts),
+            _repeated([name for _, name, _ in each], counts),
+            pa.array(np.arange(len(cps)) - first_rows),
+            *(pa.array(np.ascontiguousarray(cps[name])) for name in _CHECKPOINT_FIELDS),
+        ],
+        schema=CHECKPOINTS,
+    )
+
+
+def position_table(positions: Sequence[ReplayedPosition]) -> pa.Table:
+    """positions.parquet: what the replay made of each position, beside what the source had stored."""
+    rows = [
+        {
+            "miner_hotkey": replayed.position.miner_hotkey,
+            "position_uuid": replayed.position.position_uuid,
+            "trade_pair_id": replayed.position.trade_pair.trade_pair_id,
+            "open_ms": replayed.position.open_ms,
+            "close_ms": replayed.state.close_ms,
+            "position_type": replayed.state.position_type.value,
+            "is_closed_position": replayed.state.is_closed_position,
+            "n_orders": len(replayed.position.orders),
+            "account_size": replayed.position.account_size,
+            **{name: getattr(replayed.state, name) for name in _STATE_FIELDS},
+            **{
+                f"stored_{name}": _as_stored(name, replayed.position.stored.get(name))
+                for name in STORED_FIELDS
+            },
+        }
+        for replayed in positions
+    ]
+    return pa.Table.from_pylist(rows, schema=POSITIONS)
+
+
+def rejection_table(rejections: Sequence[Rejection]) -> pa.Table:
+    """rejected.parquet: what was set aside, and why."""
+    rows = [
+        {name: getattr(rejection, name) for name in REJECTED.names}
+        | {"reason": str(rejection.reason)}
+        for rejection in rejections
+    ]
+    return pa.Table.from_pylist(rows, schema=REJECTED)
+
+
+def read_ledgers(folder: Path) -> dict[str, dict[str, PerfLedger]]:
+    """The ledgers of a run folder, equal to those that were written.
+
+    Raises:
+        ConfigError: its two files cannot be read or do not belong together.
+    """
+    heads = read_table(folder / "ledgers.parquet", LEDGERS)
+    table = read_table(folder / "checkpoints.parquet", CHECKPOINTS)
+    counts = heads["n_checkpoints"].to_numpy()
+    for column in ("miner_hotkey", "ledger"):
+        expected = _repeated(heads[column].to_pylist(), counts)
+        if table[column].combine_chunks() != expected:
+            raise ConfigError(
+                f"{folder}: checkpoints.parquet does not belong to ledgers.parquet (column {column} "
+                "differs). Repeat the run: one of the files was changed or comes from another run"
+            )
+    cps = np.empty(len(table), dtype=CHECKPOINT)
+    for name in _CHECKPOINT_FIELDS:
+        cps[name] = table[name].to_numpy()
+    ledgers: dict[str, dict[str, PerfLedger]] = {}
+    parts = np.split(cps, np.cumsum(counts)[:-1]) if len(counts) else []
+    for head, part in zip(heads.to_pylist(), parts, strict=True):
+        ledgers.setdefault(head["miner_hotkey"], {})[head["ledger"]] = PerfLedger(
+            initialization_time_ms=head["initialization_time_ms"],
+            max_return=head["max_return"],
+            cps=part,
+            last_known_prices={
+                price["key"]: (price["close"], price["start_ms"])
+                for price in head["last_known_prices"]
+            },
+            target_cp_duration_ms=head["target_cp_duration_ms"],
+            target_ledger_window_ms=head["target_ledger_window_ms"],
+        )
+    return ledgers
+
+
+def read_rejections(folder: Path) -> tuple[Rejection, ...]:
+    """What rejected.parquet of a run folder says."""
+    rows = read_table(folder / "rejected.parquet", REJECTED).to_pylist()
+    return tuple(Rejection(**{**row, "reason": Reason(row["reason"])}) for row in rows)
+
+
+def _each_ledger(ledgers: Ledgers) -> Iterator[tuple[str, str, PerfLedger]]:
+    for hotkey, own in ledgers.items():
+        for name, ledger in own.items():
+            yield hotkey, name, ledger
+
+
+def _repeated(names: Sequence[Any], counts: NDArray[np.int64]) -> "pa.Array[Any]":
+    return pa.array(names, pa.string()).take(np.repeat(np.arange(len(names)), counts))
+
+
+def _as_stored(name: str, value: Any) -> Any:  # noqa: ANN401 - whatever a source held
+    """A stored field in its column's type; None where it is absent or not of that kind.
+
+    The fields come unjudged from a database or a file (Decimal, text, 0 and 1 for booleans), and
+    are only compared with, so what cannot be read does not stop the run.
+    """
+    if value is None:
+        return None
+    if name == "position_type":
+        return str(getattr(value, "value", value))
+    if name == "is_closed_position":
+        return {"true": True, "1": True, "false": False, "0": False}.get(str(value).lower())
+    with suppress(TypeError, ValueError, OverflowError):
+        return int(np.int64(int(value))) if name == "close_ms" else float(value)
+    return None
+
+
+def write_table(table: pa.Table, path: Path) -> None:
+    """Write a table; equal tables give equal bytes."""
+    pq.write_table(table, path, compression="zstd")
+
+
+def read_table(path: Path, schema: pa.Schema) -> pa.Table:
+    """Read a table that has exactly these columns.
+
+    Raises:
+        ConfigError: it cannot be read, or has other columns.
+    """
+    try:
+        table = pq.read_table(path, partitioning=None)  # "a=b" in a path is not a column
+    except (OSError, pa.ArrowInvalid) as error:
+        raise ConfigError(
+            f"{path} cannot be read: {error}. Repeat the run, or restore the file"
+        ) from None
+    if not table.schema.equals(schema):
+        missing = sorted(set(schema.names) - set(table.schema.names))
+        raise ConfigError(
+            f"{path} has other columns than format version {FORMAT_VERSION}"
+            + (f": {', '.join(missing)} missing" if missing else " (types or order differ)")
+            + ". Repeat the run"
+        )
+    return table

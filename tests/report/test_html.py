@@ -1,0 +1,190 @@
+import re
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ptn_backtest.ledger.checkpoint import PORTFOLIO
+from ptn_backtest.positions.rejection import Reason, Rejection
+from ptn_backtest.report.html import MOST_OPEN_TRADERS, MOST_POSITIONS, render_report, write_report
+from results.made_runs import golden_run, ledger, made_run, position
+
+ATTACK = "<script>alert(1)</script>"
+QUOTES = "\"'><img src=x onerror=alert(1)>{{ 7 * 7 }}"
+VOID = {"meta", "link", "br", "img", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """Checks that every element is closed where it must be, and gathers what there is."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: Counter[str] = Counter()
+        self.attributes: list[tuple[str, str]] = []
+        self.ids: Counter[str] = Counter()
+        self.text: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+        assert [name for name, times in self.ids.items() if times > 1] == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_startendtag(tag, attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] += 1
+        self.attributes += [(name, value or "") for name, value in attrs]
+        self.ids.update(value or "" for name, value in attrs if name == "id")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, f"</{tag}> at {self.getpos()}"
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("script", "style"):
+            self.text.append(data)
+
+    def says(self, sentence: str) -> bool:
+        return sentence in " ".join(" ".join(self.text).split())
+
+
+def test_the_page_shows_every_trader_with_curves_and_pairs() -> None:
+    page = Page(render_report(made_run()))
+    for words in ("5Up", "5Down", "5Zero", "+5.00%", "-4.00%", "BTCUSD", "EURUSD", "Liquidated"):
+        assert page.says(words), words
+    assert page.says("price -3.0 is not above 0")
+    assert page.says("ETHUSD has no candles at 2025-01-15")
+    assert page.says("2 candles of BTCUSD were missing and held")
+    # a spark, a return and a drawdown curve for each
+    assert page.tags["svg"] == 9
+    labels = [value for name, value in page.attributes if name == "aria-label"]
+    assert "Return of the portfolio, 2025-01-15 to 2025-01-16: ends at +5.00%" in labels
+
+
+def test_a_liquidated_trader_shows_no_return() -> None:
+    page = Page(render_report(made_run()))
+    assert page.says("reached 0")
+    assert page.says("Return before +40.00%")
+
+
+@pytest.mark.parametrize("attack", [ATTACK, QUOTES])
+def test_what_comes_from_outside_is_text(attack: str) -> None:
+    plain = Page(render_report(made_run()))
+    own = {PORTFOLIO: ledger([1.02]), attack: ledger([1.02])}
+    text = render_report(
+        made_run(
+            ledgers={attack: own, "5Down": {PORTFOLIO: ledger([0.9])}},
+            positions=[position(attack, attack)],
+            source=attack,
+            settings={attack: attack},
+            inputs={attack: attack},
+            warnings=[attack],
+            failed_traders={attack: attack},
+            liquidations=[],
+            rejections=[Rejection(Reason.UNREADABLE, attack, attack, attack)],
+        )
+    )
+    page = Page(text)
+    assert (page.tags["script"], page.tags["img"]) == (1, 0)
+    assert not [name for name, _ in page.attributes if name.startswith("on")]
+    assert attack not in text
+    assert page.says(attack)
+    assert set(page.tags) <= set(plain.tags)
+
+
+def test_only_its_own_script_may_run() -> None:
+    text = render_report(made_run())
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', text)
+    assert policy is not None
+    assert "default-src 'none'" in policy[1]
+    assert "script-src 'sha256-" in policy[1]
+    assert "unsafe-eval" not in policy[1]
+
+
+def test_nothing_is_loaded_from_anywhere() -> None:
+    text = render_report(made_run(synthetic=True))
+    page = Page(text)
+    assert not re.search(r"(https?:)?//[a-z0-9]", text)
+    assert "url(" not in text
+    assert "@import" not in text
+    assert page.tags["link"] == 0
+    assert not [value for name, value in page.attributes if name == "src"]
+    assert all(value.startswith("#") for name, value in page.attributes if name == "href")
+
+
+def test_links_lead_somewhere() -> None:
+    page = Page(render_report(made_run()))
+    targets = {value[1:] for name, value in page.attributes if name == "href"}
+    targets |= {value for name, value in page.attributes if name == "aria-labelledby"}
+    assert targets
+    assert targets <= set(page.ids)
+
+
+def test_equal_runs_give_equal_pages_without_timings() -> None:
+    one = render_report(made_run(timings={"ledgers": 12.3456789}))
+    assert one == render_report(made_run(timings={"ledgers": 98.7654321}))
+    assert "12.34" not in one
+
+
+def test_synthetic_data_is_labelled_loudly() -> None:
+    assert "Synthetic data" not in render_report(made_run())
+    page = Page(render_report(made_run(synthetic=True)))
+    assert page.text.count("Synthetic data") == 1
+    assert page.says("Synthetic data. Positions or candles are made up")
+
+
+def test_nothing_loaded_says_why_and_what_to_do() -> None:
+    empty: dict[str, Any] = {"ledgers": {}, "positions": [], "liquidations": [], "warnings": []}
+    page = Page(render_report(made_run(**empty, rejections=[], failed_traders={})))
+    assert page.says("Nothing to report")
+    assert page.says("The source holds no positions that were open by 2025-01-16 12:00:00 UTC")
+    assert page.says("Check that the source is the one you mean: a made-up source.")
+    one = made_run(
+        **empty, rejections=[], failed_traders={}, settings={"test_single_hotkey": "5Nobody"}
+    )
+    assert Page(render_report(one)).says("no positions for the hotkey 5Nobody")
+    page = Page(render_report(made_run(**empty, failed_traders={})))
+    assert page.says("All that the source held was set aside (1 position)")
+    assert page.says("price -3.0 is not above 0")
+    assert Page(render_report(made_run(**empty))).says("Every trader failed (1 trader)")
+    only_ledgers_missing = {**empty, "positions": [position("5Up", "up-1")]}
+    assert Page(render_report(made_run(**only_ledgers_missing))).says("none became a ledger")
+
+
+def test_many_traders_are_folded_and_positions_capped() -> None:
+    traders = {
+        f"5Many{n}": {PORTFOLIO: ledger([1 + n / 1000])} for n in range(MOST_OPEN_TRADERS + 1)
+    }
+    positions = [position("5Many3", f"p{n}") for n in range(MOST_POSITIONS + 20)]
+    text = render_report(made_run(ledgers=traders, positions=positions))
+    assert '<details class="trader" open>' not in text
+    page = Page(text)
+    assert page.says(f"The newest {MOST_POSITIONS}; positions.parquet has all 120.")
+    assert '<details class="trader" open>' in render_report(made_run())
+
+
+def test_a_dropped_window_is_explained() -> None:
+    led = ledger([1.1, 1.2, 1.3])
+    led.cps["accum_ms"][0] = 0
+    assert "keeps a window" in render_report(made_run(ledgers={"5Old": {PORTFOLIO: led}}))
+    assert "keeps a window" not in render_report(made_run())
+
+
+def test_the_file_is_written_whole(tmp_path: Path) -> None:
+    path = write_report(tmp_path, made_run())
+    assert path.read_text(encoding="utf-8") == render_report(made_run())
+    assert [one.name for one in tmp_path.iterdir()] == ["report.html"]
+
+
+@pytest.mark.parametrize(
+    "name", ["five_pairs", "five_pairs_portfolio_only", "liquidation", "daily_rules", "quirk_01"]
+)
+def test_golden_runs_make_sound_pages(name: str, shared: Path) -> None:
+    result = golden_run(shared / "golden" / name)
+    page = Page(render_report(result))
+    assert page.says("Performance report")
+    assert len(render_report(result)) < 30_000 * len(result.ledgers) + 40_000
