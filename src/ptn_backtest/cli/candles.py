@@ -1,0 +1,380 @@
+"""`ptn-backtest candles`: import, check and list."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ptn_backtest.clock import NEVER_MS, format_time, parse_time
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ptn_backtest.prices.checking import CheckReport
+    from ptn_backtest.prices.importing import ImportReport
+
+SHOWN = 20
+"""How many findings of a kind are listed unless told otherwise."""
+
+
+def _time(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
+    try:
+        return None if value is None else parse_time(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _columns(_ctx: click.Context, _param: click.Parameter, value: str | None) -> dict[str, str]:
+    pairs = [part.partition("=") for part in value.split(",")] if value else []
+    if not all(role and column for role, _, column in pairs):
+        raise click.BadParameter(f"{value!r}: write it as time=ts,close=c")
+    return {role.strip(): column.strip() for role, _, column in pairs}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def candles() -> None:
+    """Bring price candles into a store, and check them.
+
+    A STORE is a folder. A replay needs minute candles of each pair that is traded, while a
+    position is open; second candles around orders make it exact to the second.
+    """
+
+
+@candles.command("import")
+@click.argument("store", type=click.Path(file_okay=False, path_type=Path))
+@click.argument(
+    "files",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+)
+@click.option("--pair", help="Trade pair id, such as BTCUSD, where the file does not say it.")
+@click.option(
+    "--timespan",
+    type=click.Choice(["minute", "second"]),
+    help="Length of the candles, where it is not to be told by name or spacing.",
+)
+@click.option(
+    "--columns",
+    callback=_columns,
+    metavar="ROLE=COLUMN,...",
+    help="Columns that are not recognised: time=ts,close=c. Also open, high, low, volume, bid, "
+    "ask, pair, timespan. In a CSV without a header columns are numbers from 1.",
+)
+@click.option(
+    "--time-unit",
+    type=click.Choice(["s", "ms", "us", "ns"]),
+    help="Unit of numeric times, where it is not to be told by their size.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def import_(
+    store: Path,
+    files: tuple[Path, ...],
+    pair: str | None,
+    timespan: str | None,
+    columns: Mapping[str, str],
+    time_unit: Any,  # noqa: ANN401 - one of the choices above
+    as_json: bool,
+) -> None:
+    """Add the candles of Parquet and CSV FILES to STORE, which is made where it is missing.
+
+    Times are the candles' STARTS, in UTC. A candle that is there already is replaced; importing
+    the same again changes nothing. Rows that cannot be candles are set aside, counted and shown.
+
+    \b
+    Examples:
+      ptn-backtest candles import prices BTCUSD_1m.parquet ETHUSD_1m_2024.csv
+      ptn-backtest candles import prices BTCUSDT-1s-2025-01-*.csv --pair BTCUSD
+      ptn-backtest candles import prices export.csv --pair EURUSD \\
+          --columns time=ts,close=mid --time-unit s
+    """
+    from ptn_backtest.prices.candles import Timespan  # noqa: PLC0415 - slow to import
+    from ptn_backtest.prices.importing import import_candles  # noqa: PLC0415
+    from ptn_backtest.prices.store import CandleStore  # noqa: PLC0415
+
+    with _progress("importing candles") as bar:
+        report = import_candles(
+            CandleStore.create(store),
+            files,
+            trade_pair_id=pair,
+            timespan=Timespan(timespan) if timespan else None,
+            columns=columns,
+            time_unit=time_unit,
+            progress=lambda rows: bar(rows, None),
+        )
+    if as_json:
+        click.echo(json.dumps(report.to_dict(), indent=1))
+    else:
+        _print_import(report)
+
+
+@candles.command("check")
+@click.argument("store", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--pair", "pairs", multiple=True, help="Only this trade pair; may be repeated.")
+@click.option("--start", metavar="TIME", callback=_time, help="Start: ms, or an ISO date.")
+@click.option("--end", metavar="TIME", callback=_time, help="End, included.")
+@click.option("--positions", metavar="SOURCE", help="Also compare the orders of these positions.")
+@click.option(
+    "--mapping",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="TOML file with the table and column names of SOURCE, if it is a database.",
+)
+@click.option(
+    "--spike-threshold",
+    type=click.FloatRange(min=0, min_open=True),
+    default=30.0,
+    show_default=True,
+    help="A spike sticks out from its neighbours by more than this many usual moves.",
+)
+@click.option(
+    "--price-tolerance",
+    type=click.FloatRange(min=0),
+    default=0.002,
+    show_default=True,
+    help="Fraction of its price by which an order may lie outside its candle.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=SHOWN,
+    show_default=True,
+    help="How many findings of a kind to list; 0 lists all.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@click.pass_context
+def check(
+    ctx: click.Context,
+    store: Path,
+    pairs: tuple[str, ...],
+    start: int | None,
+    end: int | None,
+    positions: str | None,
+    mapping: Path | None,
+    spike_threshold: float,
+    price_tolerance: float,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """Report what is wrong with the candles in STORE; exits 1 where something is.
+
+    Looked for are gaps while the market is open, candles twice or out of order, closes that are no
+    prices or lie outside [low, high], spikes, files that cannot be read, and with --positions
+    orders whose price lies outside their minute candle. Candles while the market is closed are
+    mentioned only: a replay does not read them.
+
+    \b
+    Examples:
+      ptn-backtest candles check prices
+      ptn-backtest candles check prices --pair EURUSD --start 2025-01-01 --end 2025-02-01
+      ptn-backtest candles check prices --positions sqlite:///positions.db
+    """
+    from ptn_backtest.prices.checking import check_candles  # noqa: PLC0415 - slow to import
+    from ptn_backtest.prices.store import CandleStore  # noqa: PLC0415
+
+    if mapping is not None and positions is None:
+        raise click.UsageError("--mapping is for --positions")
+    opened = CandleStore(store)
+    with _progress("checking candles") as bar:
+        report = check_candles(
+            opened,
+            trade_pair_ids=pairs or None,
+            start_ms=-NEVER_MS if start is None else start,
+            end_ms=NEVER_MS if end is None else end,
+            orders={} if positions is None else _orders(positions, mapping, start, end, pairs),
+            spike_threshold=spike_threshold,
+            price_tolerance=price_tolerance,
+            progress=lambda pair: bar(0, f"checking {pair}"),
+        )
+    if as_json:
+        click.echo(json.dumps({"store": opened.describe(), **report.to_dict()}, indent=1))
+    else:
+        click.echo(opened.describe())
+        _print_check(report, limit)
+    ctx.exit(1 if report.problems else 0)
+
+
+@candles.command("list")
+@click.argument("store", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+def list_(store: Path, as_json: bool) -> None:
+    """List what STORE holds: pairs, timespans, first and last candle, how many.
+
+    \b
+    Example:
+      ptn-backtest candles list prices
+    """
+    from ptn_backtest.prices.candles import Timespan  # noqa: PLC0415 - slow to import
+    from ptn_backtest.prices.store import CandleStore  # noqa: PLC0415
+
+    opened = CandleStore(store)
+    held = [
+        (pair, timespan, extent)
+        for pair in opened.pairs()
+        for timespan in Timespan
+        if (extent := opened.extent(pair, timespan)) is not None
+    ]
+    if as_json:
+        rows = [
+            {
+                "trade_pair_id": pair,
+                "timespan": timespan,
+                "first_ms": extent.first_ms,
+                "last_ms": extent.last_ms,
+                "candles": extent.n_candles,
+            }
+            for pair, timespan, extent in held
+        ]
+        document = {"store": str(store), "label": opened.label, "synthetic": opened.synthetic}
+        click.echo(json.dumps({**document, "series": rows}, indent=1))
+        return
+    click.echo(opened.describe())
+    table = _table("pair", "timespan", "first candle", "last candle", "#candles")
+    for pair, timespan, extent in held:
+        first, last = format_time(extent.first_ms), format_time(extent.last_ms)
+        table.add_row(pair, timespan, first, last, f"{extent.n_candles:,}")
+    _print_table(table)
+
+
+def _orders(
+    location: str,
+    mapping: Path | None,
+    start_ms: int | None,
+    end_ms: int | None,
+    pairs: tuple[str, ...],
+) -> dict[str, list[tuple[int, float]]]:
+    """{pair: (time in ms, price)} of the orders that have a price."""
+    from ptn_backtest.positions.conversion import convert  # noqa: PLC0415 - slow to import
+    from ptn_backtest.positions.order import PRICELESS_SOURCES  # noqa: PLC0415
+    from ptn_backtest.sources.locate import open_source  # noqa: PLC0415
+    from ptn_backtest.sources.records import PositionQuery  # noqa: PLC0415
+
+    source = open_source(location, mapping=mapping)
+    query = PositionQuery(start_ms, end_ms, history="range")
+    conversion = convert(source.read(query))
+    if conversion.rejections:
+        click.echo(
+            f"note: {len(conversion.rejections)} positions cannot be replayed and are left out; "
+            f"see 'ptn-backtest positions check'",
+            err=True,
+        )
+    orders: dict[str, list[tuple[int, float]]] = {}
+    for position in conversion.positions:
+        pair = position.trade_pair.trade_pair_id
+        if not pairs or pair in pairs:
+            orders.setdefault(pair, []).extend(
+                (order.processed_ms, order.price)
+                for order in position.orders
+                if order.src not in PRICELESS_SOURCES
+            )
+    return orders
+
+
+def _print_import(report: "ImportReport") -> None:
+    table = _table("pair", "timespan", "#added", "#repeated", "#changed", "#out of order", "range")
+    for (pair, timespan), series in report.series.items():
+        counts = (series.written.added, series.written.repeated, series.written.changed)
+        table.add_row(
+            pair,
+            timespan,
+            *(f"{count:,}" for count in (*counts, series.out_of_order)),
+            f"{format_time(series.first_ms)} .. {format_time(series.last_ms)}",
+        )
+    _print_table(table)
+    rows, files = _counted(report.n_rows, "row"), _counted(len(report.files), "file")
+    click.echo(f"{rows} of {files} read, {report.n_set_aside:,} set aside")
+    for aside in report.set_aside:
+        click.echo(f"set aside: {_counted(aside.count, 'row')} of {aside.file}: {aside.reason}")
+        click.echo("".join(f"    {example}\n" for example in aside.examples), nl=False)
+    for (pair, timespan), series in report.series.items():
+        for change in series.written.changes:
+            click.echo(
+                f"changed: {pair} {timespan} {format_time(change.start_ms)}: "
+                f"close {change.old_close} became {change.new_close}"
+            )
+    for column, count in report.blanked.items():
+        click.echo(
+            f"note: {_counted(count, 'cell')} of {column} without a usable value, left empty"
+        )
+
+
+def _print_check(report: "CheckReport", limit: int) -> None:
+    n_candles = sum(report.checked.values())
+    orders = f", {_counted(report.n_orders, 'order')} compared" if report.n_orders else ""
+    click.echo(f"{_counted(n_candles, 'candle')} of {len(report.checked)} series looked at{orders}")
+    summary = _table("finding", "pair", "timespan", "#places", "#candles or orders")
+    groups: dict[tuple[str, str, str], list[Any]] = {}
+    for finding in report.findings:
+        key = (finding.kind, finding.trade_pair_id, finding.timespan)
+        groups.setdefault(key, []).append(finding)
+    for group, findings in groups.items():
+        summary.add_row(*group, f"{len(findings):,}", f"{sum(f.count for f in findings):,}")
+    if groups:
+        _print_table(summary)
+    for (kind, pair, timespan), findings in groups.items():
+        shown = findings[:limit] if limit else findings
+        click.echo(f"\n{kind} {pair} {timespan}")
+        for finding in shown:
+            moment = f"{format_time(finding.start_ms)}  " if finding.start_ms else ""
+            click.echo(f"  {moment}{finding.detail}")
+        if len(shown) < len(findings):
+            click.echo(f"  ... and {len(findings) - len(shown):,} more (--limit 0 lists all)")
+    if not report.problems:
+        click.echo("nothing is wrong" if n_candles else "there are no candles to check")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def _table(*headings: str) -> "Table":
+    """A table; columns whose heading begins with # are numbers."""
+    from rich import box  # noqa: PLC0415 - slow to import
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in headings:
+        table.add_column(
+            heading.removeprefix("#"), justify="right" if "#" in heading else "left", no_wrap=True
+        )
+    return table
+
+
+def _print_table(table: "Table") -> None:
+    from rich.console import Console  # noqa: PLC0415 - slow to import
+
+    # a pipe has no width: there nothing is cut
+    console = Console() if sys.stdout.isatty() else Console(width=200)
+    console.print(table)
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, str | None], None]]:
+    """A function that counts rows, and renames the task, on the terminal where there is one."""
+    if not sys.stderr.isatty():
+        yield lambda _rows, _what: None
+        return
+    from rich.console import Console  # noqa: PLC0415 - slow to import
+    from rich.progress import (  # noqa: PLC0415
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
+    columns = (SpinnerColumn(), TextColumn("{task.description} {task.fields[rows]}"))
+    with Progress(
+        *columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True
+    ) as bar:
+        task = bar.add_task(what, total=None, rows="")
+        read = 0
+
+        def advance(rows: int, now: str | None) -> None:
+            nonlocal read
+            read += rows
+            bar.update(task, description=now or what, rows=f"{read:,} rows" if read else "")
+
+        yield advance

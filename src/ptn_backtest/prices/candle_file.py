@@ -1,0 +1,140 @@
+"""One Parquet file of candles: its columns, reading a range of it, replacing it in one step."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ptn_backtest.clock import NEVER_MS
+from ptn_backtest.errors import CandleError
+
+VALUES = ("open", "high", "low", "close", "volume", "bid", "ask")
+REPLAY_COLUMNS = ("timestamp_ms", "close")
+"""What a replay reads, and what every candle has; the other columns may be null."""
+
+SCHEMA = pa.schema(
+    {
+        name: pa.int64() if name == "timestamp_ms" else pa.float64()
+        for name in ("timestamp_ms", *VALUES)
+    }
+)
+"""Columns of every file: start of the candle in ms, prices in the quote currency, volume in base."""
+
+_ROW_GROUP = 10_800  # a week of minutes, or three hours of seconds: what a range read can skip
+_COMPRESSION: dict[str, Any] = {
+    # the columns of a replay stay plain, so that a mapped file is nearly as good as an array
+    name: "none" if name in REPLAY_COLUMNS else "zstd"
+    for name in SCHEMA.names
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """First and last candle start in ms, and how many candles there are."""
+
+    first_ms: int
+    last_ms: int
+    n_candles: int
+
+
+@contextmanager
+def _opened(path: Path, columns: Sequence[str]) -> Iterator[pq.ParquetFile]:
+    """The file, mapped; whatever Parquet has to complain about becomes a `CandleError`."""
+    try:
+        with pq.ParquetFile(path, memory_map=True, page_checksum_verification=True) as file:
+            for name in columns:
+                index = file.schema_arrow.get_field_index(name)
+                if index < 0 or file.schema_arrow.field(index).type != SCHEMA.field(name).type:
+                    raise CandleError(
+                        f"{path} has no column {name!r} of type {SCHEMA.field(name).type}: delete "
+                        "the file and import those candles again"
+                    )
+            yield file
+    except (OSError, pa.ArrowException) as fault:
+        reason = str(fault).partition("\n")[0]
+        raise CandleError(
+            f"{path} cannot be read as Parquet ({reason}): if it is damaged, delete it and import "
+            "those candles again"
+        ) from fault
+
+
+def read_file(
+    path: Path, columns: Sequence[str], start_ms: int = -NEVER_MS, end_ms: int = NEVER_MS
+) -> pa.Table:
+    """These columns (timestamp_ms among them) of candles that start in [start_ms, end_ms].
+
+    Raises:
+        CandleError: the file is damaged, or lacks a column.
+    """
+    with _opened(path, columns) as file:
+        groups = [
+            index
+            for index, bounds in enumerate(_group_bounds(file))
+            if bounds is None or (bounds[0] <= end_ms and start_ms <= bounds[1])
+        ]
+        table = file.read_row_groups(groups, columns=list(columns), use_threads=False)
+    times = table["timestamp_ms"].to_numpy()
+    inside = (times >= start_ms) & (times <= end_ms)
+    return table if inside.all() else table.filter(inside)
+
+
+def _group_bounds(file: pq.ParquetFile) -> list[tuple[int, int] | None]:
+    """Smallest and largest time of each row group, None where the file does not say."""
+    index = file.schema_arrow.get_field_index("timestamp_ms")
+    bounds: list[tuple[int, int] | None] = []
+    for group in range(file.num_row_groups):
+        known = file.metadata.row_group(group).column(index).statistics
+        # a file written elsewhere may lack statistics
+        low, high = (known.min, known.max) if known is not None else (None, None)
+        bounds.append(None if low is None or high is None else (int(low), int(high)))
+    return bounds
+
+
+def file_extent(path: Path) -> Extent | None:
+    """First and last candle from the file's footer alone; None where it says nothing."""
+    with _opened(path, ["timestamp_ms"]) as file:
+        bounds = [each for each in _group_bounds(file) if each is not None]
+        n_candles = file.metadata.num_rows
+    if not bounds:
+        return None
+    return Extent(min(b[0] for b in bounds), max(b[1] for b in bounds), n_candles)
+
+
+def write_file(path: Path, table: pa.Table) -> None:
+    """Replace the file by this table of `SCHEMA`."""
+    with replacing(path) as temporary:
+        pq.write_table(
+            table,
+            temporary,
+            row_group_size=_ROW_GROUP,
+            compression=_COMPRESSION,
+            use_dictionary=False,
+            write_statistics=["timestamp_ms"],
+            write_page_checksum=True,
+        )
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary file that takes the place of `path` in one step, once it is safely on disk."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        _sync(temporary)
+        temporary.replace(path)
+        _sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,369 @@
+"""Candles on disk: a folder of Parquet files, one per trade pair, timespan and period.
+
+    store.json                      what this folder is
+    minute/BTCUSD/2025-01.parquet   minute candles by month
+    second/BTCUSD/2025-01-05.parquet  second candles by day
+
+`docs/candles.md` has the whole format. A file is replaced in one step, so that a crash leaves
+either the old one or the new one.
+"""
+
+import fcntl
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ptn_backtest.clock import NEVER_MS, format_time
+from ptn_backtest.errors import CandleError
+from ptn_backtest.prices.candle_file import (
+    REPLAY_COLUMNS,
+    SCHEMA,
+    VALUES,
+    Extent,
+    file_extent,
+    read_file,
+    replacing,
+    write_file,
+)
+from ptn_backtest.prices.candles import Candles, Timespan
+from ptn_backtest.trade_pairs import TradePair
+
+log = logging.getLogger(__name__)
+
+FORMAT = "ptn-backtest candle store"
+FORMAT_VERSION = 1
+_N_EXAMPLES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A candle that a later one replaced: its start in ms, its close before and after."""
+
+    start_ms: int
+    old_close: float
+    new_close: float
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What writing did, in candles.
+
+    Attributes:
+        added: candles that the store did not have.
+        repeated: candles equal to one already there (or earlier in the same table).
+        changed: candles that replaced one with other values.
+        changes: the first few of those.
+    """
+
+    added: int = 0
+    repeated: int = 0
+    changed: int = 0
+    changes: tuple[Change, ...] = ()
+
+    def plus(self, other: "Written") -> "Written":
+        """Both together."""
+        return Written(
+            self.added + other.added,
+            self.repeated + other.repeated,
+            self.changed + other.changed,
+            (self.changes + other.changes)[:_N_EXAMPLES],
+        )
+
+
+class CandleStore:
+    """A folder of candles; implements `prices.candles.CandleSource`.
+
+    Attributes:
+        root: the folder.
+        label: what its maker called it, such as "synthetic, seed 8".
+        synthetic: True where the candles are made up.
+    """
+
+    def __init__(self, root: Path | str) -> None:
+        """Open an existing store; `CandleStore.create` makes one.
+
+        Raises:
+            CandleError: there is no store, or this version cannot read it.
+        """
+        self.root = Path(root)
+        about = _read_about(self.root)
+        self.label = str(about.get("label", ""))
+        self.synthetic = bool(about.get("synthetic", False))
+
+    @classmethod
+    def create(cls, root: Path | str, *, label: str = "", synthetic: bool = False) -> "CandleStore":
+        """Open the store in this folder, making an empty one first where there is none.
+
+        Raises:
+            CandleError: the folder holds something else.
+        """
+        root = Path(root)
+        if not (root / "store.json").exists():
+            if root.exists() and (not root.is_dir() or any(_without_leftovers(root))):
+                raise CandleError(
+                    f"{root} is not empty and not a candle store: name another folder"
+                )
+            root.mkdir(parents=True, exist_ok=True)
+            about = {
+                "format": FORMAT,
+                "version": FORMAT_VERSION,
+                "label": label,
+                "synthetic": synthetic,
+                "created_by": f"ptn-backtest {version('ptn-backtest')}",
+            }
+            with replacing(root / "store.json") as temporary:
+                temporary.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        return cls(root)
+
+    def describe(self) -> str:
+        """The folder, and its label where it has one."""
+        return f"candle store {self.root}" + (f" ({self.label})" if self.label else "")
+
+    def pairs(self, timespan: Timespan | None = None) -> list[str]:
+        """Ids of the trade pairs that have candles (of this timespan), sorted."""
+        found = {
+            folder.name
+            for each in ([timespan] if timespan else Timespan)
+            for folder in (self.root / each).glob("*")
+            if any(folder.glob("*.parquet"))
+        }
+        return sorted(found)
+
+    def extent(self, trade_pair_id: str, timespan: Timespan) -> Extent | None:
+        """First and last candle and their number, from the files' footers; None without candles."""
+        extents = [
+            each
+            for path in self._files(trade_pair_id, timespan)
+            if (each := file_extent(path)) is not None
+        ]
+        if not extents:
+            return None
+        return Extent(
+            min(each.first_ms for each in extents),
+            max(each.last_ms for each in extents),
+            sum(each.n_candles for each in extents),
+        )
+
+    def read(self, trade_pair_id: str, timespan: Timespan, start_ms: int, end_ms: int) -> Candles:
+        """Candles that start in [start_ms, end_ms], ascending; empty where there are none.
+
+        Raises:
+            CandleError: a file is damaged, lacks a column, or holds candles no replay can use.
+        """
+        table = self.read_table(trade_pair_id, timespan, start_ms, end_ms, REPLAY_COLUMNS)
+        candles = Candles(table["timestamp_ms"].to_numpy(), table["close"].to_numpy())
+        early = np.append(False, candles.start_ms[1:] <= candles.start_ms[:-1])[: len(candles)]
+        bad = early | ~((candles.close > 0) & (candles.close < np.inf))
+        if bad.any():
+            first = bad.argmax()
+            what = "twice or out of order" if early[first] else f"with close {candles.close[first]}"
+            raise CandleError(
+                f"{self._folder(trade_pair_id, timespan)} holds the candle of "
+                f"{format_time(int(candles.start_ms[first]))} {what}: see all such with "
+                "'ptn-backtest candles check', then delete the file and import it again"
+            )
+        return candles
+
+    def read_table(
+        self,
+        trade_pair_id: str,
+        timespan: Timespan,
+        start_ms: int = -NEVER_MS,
+        end_ms: int = NEVER_MS,
+        columns: Sequence[str] = tuple(SCHEMA.names),
+    ) -> pa.Table:
+        """These columns of candles that start in [start_ms, end_ms], as the files have them.
+
+        Raises:
+            CandleError: a file is damaged, or lacks a column.
+        """
+        tables = [
+            read_file(path, columns, start_ms, end_ms)
+            for path in self._files(trade_pair_id, timespan, start_ms, end_ms)
+        ]
+        empty = pa.schema([SCHEMA.field(name) for name in columns]).empty_table()
+        return pa.concat_tables([empty, *tables])
+
+    def write(self, trade_pair_id: str, timespan: Timespan, table: pa.Table) -> Written:
+        """Add candles; one that is there already is replaced, and of two in `table` the last counts.
+
+        Where the close stays the same, values that the new row lacks stay too.
+
+        Each file is replaced in one step. A write that was cut off is completed by repeating it.
+
+        Args:
+            trade_pair_id: the pair.
+            timespan: length of the candles.
+            table: columns of `SCHEMA` (timestamp_ms and close at least), rows in any order.
+
+        Raises:
+            CandleError: the table has candles that a store cannot hold, or a file is damaged.
+            UnknownTradePair: no such pair.
+        """
+        TradePair.from_trade_pair_id(trade_pair_id)
+        table = _conforming(table, timespan)
+        folder = self._folder(trade_pair_id, timespan)
+        periods = _periods(timespan, table["timestamp_ms"].to_numpy())
+        order = np.argsort(periods, kind="stable")
+        names, firsts, counts = np.unique(periods[order], return_index=True, return_counts=True)
+        table = table.take(order)
+        total = Written()
+        with self._writing(folder):
+            for name, first, count in zip(names, firsts, counts, strict=True):
+                path = folder / f"{name}.parquet"
+                old = read_file(path, SCHEMA.names) if path.exists() else SCHEMA.empty_table()
+                merged, written = _merge(old, table.slice(first, count))
+                total = total.plus(written)
+                if written.added or written.changed:
+                    write_file(path, merged)
+        log.debug("%s %s: %d candles added to %s", trade_pair_id, timespan, total.added, self.root)
+        return total
+
+    def _folder(self, trade_pair_id: str, timespan: Timespan) -> Path:
+        return self.root / timespan / trade_pair_id
+
+    def _files(
+        self,
+        trade_pair_id: str,
+        timespan: Timespan,
+        start_ms: int = -NEVER_MS,
+        end_ms: int = NEVER_MS,
+    ) -> list[Path]:
+        """Files whose period overlaps [start_ms, end_ms], in time order."""
+        paths = sorted(self._folder(trade_pair_id, timespan).glob("*.parquet"))
+        return [path for path in paths if _overlaps(path, timespan, start_ms, end_ms)]
+
+    @contextmanager
+    def _writing(self, folder: Path) -> Iterator[None]:
+        """Keep other writers out, and clear away what a crashed one left."""
+        with (self.root / "store.json").open(encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            folder.mkdir(parents=True, exist_ok=True)
+            for leftover in folder.glob(".*.tmp"):
+                leftover.unlink()
+            yield
+
+
+def _read_about(root: Path) -> dict[str, Any]:
+    path = root / "store.json"
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CandleError(
+            f"no candle store at {root}: make one with 'ptn-backtest candles import {root} FILES...'"
+        ) from None
+    except (OSError, ValueError) as fault:
+        raise CandleError(f"{path} cannot be read: {fault}") from fault
+    if not isinstance(about, dict) or about.get("format") != FORMAT:
+        raise CandleError(f'{path} does not describe a candle store: "format" is not {FORMAT!r}')
+    if about.get("version") != FORMAT_VERSION:
+        raise CandleError(
+            f"{path} has format version {about.get('version')}, this version of ptn-backtest "
+            f"reads {FORMAT_VERSION}: install the version that wrote it ({about.get('created_by')})"
+        )
+    return about
+
+
+def _conforming(table: pa.Table, timespan: Timespan) -> pa.Table:
+    """The table with the columns of `SCHEMA`, checked."""
+    unknown = sorted(set(table.column_names) - set(SCHEMA.names))
+    lacking = [name for name in REPLAY_COLUMNS if name not in table.column_names]
+    if unknown or lacking:
+        raise CandleError(
+            f"candles need the columns {', '.join(REPLAY_COLUMNS)}"
+            f" and may have {', '.join(name for name in VALUES if name != 'close')}:"
+            f" found {', '.join(table.column_names)}"
+        )
+    columns = [
+        table[field.name].cast(field.type)
+        if field.name in table.column_names
+        else pa.nulls(len(table), field.type)
+        for field in SCHEMA
+    ]
+    for name, column in zip(SCHEMA.names, columns, strict=True):
+        if name in REPLAY_COLUMNS and column.null_count:
+            raise CandleError(f"{column.null_count} of {len(table)} candles have no {name}")
+    times, closes = columns[0].to_numpy(), columns[SCHEMA.names.index("close")].to_numpy()
+    _refuse(times % timespan.ms != 0, times, f"start off the grid of one {timespan}")
+    _refuse(~((closes > 0) & (closes < np.inf)), closes, "have a close that is not above 0")
+    return pa.table(columns, schema=SCHEMA)
+
+
+def _refuse(bad: NDArray[np.bool_], values: NDArray[Any], fault: str) -> None:
+    if bad.any():
+        raise CandleError(f"{bad.sum()} candles {fault}; the first is {values[bad.argmax()]}")
+
+
+def _merge(old: pa.Table, new: pa.Table) -> tuple[pa.Table, Written]:
+    """Both tables as one in time order; of equal times the last row counts.
+
+    A row with the same close as the one that it replaces takes over what it does not have itself,
+    so that closes alone do not wipe out highs and lows.
+    """
+    both = pa.concat_tables([old, new])
+    columns = {name: both[name].to_numpy() for name in SCHEMA.names}  # nulls are NaN here
+    order = np.argsort(columns["timestamp_ms"], kind="stable")
+    columns = {name: values[order] for name, values in columns.items()}
+    times, closes = columns["timestamp_ms"], columns["close"]
+    replaces = np.append(False, times[1:] == times[:-1])[: len(times)]
+    differs = np.zeros(len(times), dtype=np.bool_)
+    for rows in _by_rank(replaces):
+        same_close = closes[rows] == closes[rows - 1]
+        for name in VALUES:
+            before, after = columns[name][rows - 1], columns[name][rows]
+            after = np.where(np.isnan(after) & same_close, before, after)
+            columns[name][rows] = after
+            differs[rows] |= (before != after) & ~(np.isnan(before) & np.isnan(after))
+    changed = np.flatnonzero(differs)
+    last = np.append(~replaces[1:], True)[: len(times)]
+    merged = pa.table(
+        [pa.array(values[last], from_pandas=True) for values in columns.values()], schema=SCHEMA
+    )
+    n_again, n_changed = int(np.count_nonzero(replaces)), len(changed)
+    examples = tuple(
+        Change(int(times[i]), float(closes[i - 1]), float(closes[i])) for i in changed[:_N_EXAMPLES]
+    )
+    return merged, Written(len(new) - n_again, n_again - n_changed, n_changed, examples)
+
+
+def _by_rank(replaces: NDArray[np.bool_]) -> Iterator[NDArray[np.intp]]:
+    """Rows that replace the one before, the second of every time first, then the third, ..."""
+    rows = np.flatnonzero(replaces)
+    firsts = np.flatnonzero(~replaces)
+    ranks = rows - firsts[np.searchsorted(firsts, rows) - 1]
+    for rank in range(1, int(ranks.max(initial=0)) + 1):
+        yield rows[ranks == rank]
+
+
+def _periods(timespan: Timespan, times_ms: NDArray[np.int64]) -> NDArray[np.datetime64]:
+    """The month (day, for seconds) of each time; as text it is the name of its file."""
+    moments = times_ms.astype("datetime64[ms]")
+    return moments.astype("datetime64[M]" if timespan is Timespan.MINUTE else "datetime64[D]")
+
+
+def _overlaps(path: Path, timespan: Timespan, start_ms: int, end_ms: int) -> bool:
+    period_type = _periods(timespan, np.empty(0, dtype=np.int64)).dtype
+    try:
+        period = np.array([path.stem], dtype=period_type)
+    except ValueError:
+        period = np.array(["NaT"], dtype=period_type)
+    if str(period[0]) != path.stem or np.isnat(period[0]):
+        raise CandleError(
+            f"{path} does not belong in a candle store: move it away, and import it with "
+            "'ptn-backtest candles import'"
+        )
+    first, beyond = np.append(period, period + 1).astype("datetime64[ms]").astype(np.int64)
+    return bool(first <= end_ms and start_ms < beyond)
+
+
+def _without_leftovers(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.iterdir() if path.suffix != ".tmp")

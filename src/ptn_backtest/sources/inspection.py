@@ -1,0 +1,101 @@
+"""Does a database have the tables and columns that a mapping names?"""
+
+import logging
+import warnings
+from collections.abc import Iterable, Mapping
+
+from sqlalchemy import Connection, inspect
+from sqlalchemy.exc import SAWarning
+from sqlalchemy.types import FLOAT, TypeEngine
+
+from ptn_backtest.errors import SchemaError
+from ptn_backtest.sources.mapping import REQUIRED, SchemaMapping, did_you_mean, mapped_columns
+
+log = logging.getLogger(__name__)
+
+
+def check_mapping(
+    connection: Connection, mapping: SchemaMapping, tables: Iterable[str], where: str
+) -> frozenset[tuple[str, str]]:
+    """Compare the mapping of some of our tables with the database.
+
+    Args:
+        connection: an open one.
+        mapping: what to look for.
+        tables: our names of the tables that are about to be read; absent ones are passed over.
+        where: the database, for messages.
+
+    Returns:
+        The columns (our table, our name) of four-byte floats on MySQL, which shortens them to six
+        digits unless they are read with care.
+
+    Raises:
+        SchemaError: a table or column is missing; the message lists all that are, what there is
+            instead, and how to say so in a mapping file.
+    """
+    faults: list[str] = []
+    single: set[tuple[str, str]] = set()
+    for table in tables:
+        found = _columns(connection, mapping, table)
+        if found is None:
+            faults.append(_missing_table(connection, mapping, table))
+            continue
+        for name, column in mapped_columns(mapping.tables[table]):
+            if column.column not in found:
+                faults.append(_missing_column(mapping, table, name, list(found)))
+            elif connection.dialect.name == "mysql" and isinstance(
+                found[str(column.column)], FLOAT
+            ):
+                single.add((table, name))
+    if faults:
+        mapped = f" (mapping file {mapping.name})" if mapping.name else ""
+        raise SchemaError(
+            f"{where} is not as expected{mapped}; docs/mapping.md says how to read it as it is:"
+            + "".join(f"\n  - {fault}" for fault in faults)
+        )
+    for table, name in sorted(single):
+        log.warning("%s.%s holds four-byte floats: about seven digits are right", table, name)
+    return frozenset(single)
+
+
+def _columns(
+    connection: Connection, mapping: SchemaMapping, table: str
+) -> Mapping[str, TypeEngine[object]] | None:
+    """The columns of one of our tables there; None where there is no such table."""
+    there = mapping.tables[table].table
+    if there is None:
+        return {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SAWarning)  # a type that SQLAlchemy does not know
+        inspector = inspect(connection)
+        if not inspector.has_table(there, schema=mapping.schema):
+            return None
+        columns = inspector.get_columns(there, schema=mapping.schema)
+    return {column["name"]: column["type"] for column in columns}
+
+
+def _missing_table(connection: Connection, mapping: SchemaMapping, table: str) -> str:
+    inspector = inspect(connection)
+    tables = inspector.get_table_names(schema=mapping.schema)
+    there = [*tables, *inspector.get_view_names(schema=mapping.schema)]
+    name = str(mapping.tables[table].table)
+    if not there:
+        return (
+            f"no table {name}: the database is empty. "
+            "Fill it with `ptn-backtest positions import`, or check its name in the URL"
+        )
+    absent = "" if table in ("positions", "orders") else ", or say absent = true"
+    return (
+        f"no table {name}{did_you_mean(name, sorted(there))}. "
+        f'Name the right one in the mapping file, [{table}] table = "..."{absent}'
+    )
+
+
+def _missing_column(mapping: SchemaMapping, table: str, name: str, found: list[str]) -> str:
+    there = mapping.tables[table]
+    column = str(there.columns[name].column)
+    return (
+        f"table {there.table} has no column {column}{did_you_mean(column, found)}. "
+        f'In the mapping file, [{table}.columns], write {name} = "its name"'
+        + ("" if name in REQUIRED[table] else f", or {name} = {{ absent = true }}")
+    )
