@@ -400,8 +400,8 @@ def test_types_that_only_postgresql_has(postgres_url: str) -> None:
             "CREATE TYPE kind AS ENUM ('LONG', 'SHORT')",
             "ALTER TABLE orders ALTER order_type TYPE kind USING order_type::kind",
             f"INSERT INTO positions (position_uuid, miner_hotkey) VALUES ('{uuid}', 'h')",
-            "INSERT INTO orders (order_uuid, position_uuid, order_type, price_sources) "
-            f"VALUES ('o', '{uuid}', 'SHORT', '[1]')",
+            "INSERT INTO orders (order_uuid, position_uuid) VALUES ('o', '" + uuid + "')",
+            "UPDATE orders SET order_type = 'SHORT', price_sources = '[1]'",
         ):
             connection.execute(text(statement))
 

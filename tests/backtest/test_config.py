@@ -1,0 +1,115 @@
+import json
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from ptn_backtest.backtest.config import _PARSERS, BacktestConfig, load_config
+from ptn_backtest.backtest.execution import ParallelizationMode
+from ptn_backtest.cli.run import _FLAGS, _VALUES
+from ptn_backtest.errors import ConfigError
+
+TEST_POSITIONS = {"use_test_positions": True}
+
+
+def test_every_setting_has_a_parser_and_an_option():
+    names = {field.name for field in fields(BacktestConfig)}
+    assert set(_PARSERS) == names
+    assert {*_FLAGS, *_VALUES, "hotkeys"} == names
+
+
+def test_options_beat_the_environment_which_beats_the_file(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text(
+        'use_test_positions = true\nstart_time_ms = "2025-01-01"\nend_time_ms = 2025-02-01\n'
+        'interval_ms = 1000\ncandles = "candles"\n'
+    )
+    environment = {"PTN_BACKTEST_INTERVAL_MS": "2000", "PTN_BACKTEST_CAPITAL": "5e5", "HOME": "/"}
+    config = load_config(file, environment, {"interval_ms": 3000})
+    assert config.interval_ms == 3000
+    assert config.capital == 500_000.0
+    assert config.start_time_ms == 1735689600000
+    assert config.end_time_ms == 1738368000000
+    assert config.candles == tmp_path / "candles"
+
+
+@pytest.mark.parametrize(
+    ("text", "mode"),
+    [
+        ("SERIAL", ParallelizationMode.SERIAL),
+        (0, ParallelizationMode.SERIAL),
+        ("1", ParallelizationMode.PYSPARK),
+        ("multiprocessing", ParallelizationMode.MULTIPROCESSING),
+        (ParallelizationMode.MULTIPROCESSING, ParallelizationMode.MULTIPROCESSING),
+        ("ParallelizationMode.PYSPARK", ParallelizationMode.PYSPARK),
+    ],
+)
+def test_parallel_modes_by_name_and_number(text, mode):
+    assert load_config(None, {}, {**TEST_POSITIONS, "parallel_mode": text}).parallel_mode is mode
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("true", True), ("False", False), ("by-date", None), ("none", None)]
+)
+def test_use_slippage_has_three_settings(text, value):
+    assert load_config(None, {}, {**TEST_POSITIONS, "use_slippage": text}).use_slippage is value
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (
+            {"use_test_positions": True, "use_database_positions": True},
+            ["use_test_positions", "use_database_positions"],
+        ),
+        (
+            {"use_test_positions": True, "positions_path": "miners"},
+            ["use_test_positions", "positions_path"],
+        ),
+        ({}, ["use_test_positions", "use_database_positions", "positions_path"]),
+        (
+            {"use_test_positions": True, "database_url": "sqlite:///x.db"},
+            ["database_url", "use_test_positions"],
+        ),
+        ({"use_database_positions": True, "database_url": "sqlite:///x.db"}, ["candles"]),
+        (
+            {**TEST_POSITIONS, "start_time_ms": 5, "end_time_ms": 4},
+            ["start_time_ms", "end_time_ms"],
+        ),
+        ({**TEST_POSITIONS, "use_slipage": "true"}, ["use_slipage", "use_slippage"]),
+        ({**TEST_POSITIONS, "start_time_ms": "soon"}, ["--start-time-ms", "soon"]),
+        ({**TEST_POSITIONS, "parallel_mode": "3"}, ["--parallel-mode", "'3'", "SERIAL"]),
+        ({**TEST_POSITIONS, "interval_ms": 0}, ["--interval-ms", "0"]),
+        ({**TEST_POSITIONS, "missing_candles": "guess"}, ["guess", "hold"]),
+    ],
+)
+def test_contradictions_and_mistakes_are_named(options, named):
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, {}, options)
+    for word in named:
+        assert word in str(caught.value)
+
+
+def test_a_mistake_in_the_file_or_environment_says_where(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text("use_test_position = true")
+    with pytest.raises(ConfigError, match=r"run\.toml.*did you mean use_test_positions"):
+        load_config(file, {}, {})
+    with pytest.raises(ConfigError, match="environment variable PTN_BACKTEST_STRICT"):
+        load_config(None, {"PTN_BACKTEST_STRICT": "maybe"}, TEST_POSITIONS)
+    file.write_text("= broken")
+    with pytest.raises(ConfigError, match=r"run\.toml.*TOML"):
+        load_config(file, {}, {})
+    with pytest.raises(ConfigError, match=r"none\.toml"):
+        load_config(tmp_path / "none.toml", {}, {})
+
+
+def test_what_is_recorded_has_no_password_and_is_json():
+    config = BacktestConfig(
+        use_database_positions=True,
+        database_url="postgresql://reader:s3cret@db/ptn",
+        candles=Path("candles"),
+    )
+    recorded = json.dumps(config.recorded())
+    assert "s3cret" not in recorded
+    assert "reader" in recorded
