@@ -9,12 +9,12 @@ from ptn_backtest.errors import BacktestError, ConfigError, SourceError, SourceU
 from ptn_backtest.sources.bundled import BundledPositionSource
 from ptn_backtest.sources.checkpoint_file import CheckpointPositionSource
 from ptn_backtest.sources.database import DatabasePositionOrderSource
+from ptn_backtest.sources.database.writing import write_records
 from ptn_backtest.sources.disk import DiskPositionSource
 from ptn_backtest.sources.locate import ACCEPTED_LOCATIONS, open_source
 from ptn_backtest.sources.numeric import real_number, whole_number
 from ptn_backtest.sources.passwords import hide_passwords
 from ptn_backtest.sources.taoshi import TaoshiPositionOrderSource
-from ptn_backtest.sources.writing import write_records
 
 POSITION = {"miner_hotkey": "a", "position_uuid": "p", "open_ms": 1, "orders": []}
 

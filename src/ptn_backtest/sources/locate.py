@@ -41,7 +41,7 @@ def open_source(location: str, *, mapping: Path | None = None) -> PositionSource
         from ptn_backtest.sources.database import (  # noqa: PLC0415 - slow to import
             DatabasePositionOrderSource,
         )
-        from ptn_backtest.sources.mapping import load_mapping  # noqa: PLC0415
+        from ptn_backtest.sources.database.mapping import load_mapping  # noqa: PLC0415
 
         return DatabasePositionOrderSource(url, None if mapping is None else load_mapping(mapping))
     if mapping is not None:

@@ -27,7 +27,7 @@ from sqlalchemy.pool import NullPool
 
 from ptn_backtest.errors import ConfigError, SchemaError
 from ptn_backtest.sources.database import DatabasePositionOrderSource
-from ptn_backtest.sources.mapping import (
+from ptn_backtest.sources.database.mapping import (
     COLUMNS,
     OUR_SCHEMA,
     ColumnMapping,
@@ -35,11 +35,11 @@ from ptn_backtest.sources.mapping import (
     TimeUnit,
     load_mapping,
 )
+from ptn_backtest.sources.database.schema import TABLES
+from ptn_backtest.sources.database.writing import write_records
 from ptn_backtest.sources.records import PositionQuery
-from ptn_backtest.sources.schema import TABLES
-from ptn_backtest.sources.writing import write_records
 
-DOCUMENTED = Path(__file__).resolve().parents[2] / "docs" / "mapping.md"
+DOCUMENTED = Path(__file__).resolve().parents[3] / "docs" / "mapping.md"
 NOON_MS = 1_735_732_800_000  # 2025-01-01 12:00 UTC
 
 

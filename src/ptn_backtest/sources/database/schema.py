@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import mysql
 
 from ptn_backtest.errors import SchemaError
-from ptn_backtest.sources.connect import safe_url
+from ptn_backtest.sources.database.connect import safe_url
 
 SCHEMA_VERSION = 1
 

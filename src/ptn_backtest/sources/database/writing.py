@@ -13,17 +13,23 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, select
 
-from ptn_backtest.sources.connect import database_errors, open_engine, parse_url, safe_url
-from ptn_backtest.sources.merging import KEYS_AT_ONCE, Fate, batches, key_of, merge
-from ptn_backtest.sources.records import EliminationRecord, PositionRecord
-from ptn_backtest.sources.schema import (
+from ptn_backtest.sources.database.connect import database_errors, open_engine, parse_url, safe_url
+from ptn_backtest.sources.database.merging import KEYS_AT_ONCE, Fate, batches, key_of, merge
+from ptn_backtest.sources.database.schema import (
     ACCOUNT_SIZES,
     ELIMINATIONS,
     ORDERS,
     POSITIONS,
     create_schema,
 )
-from ptn_backtest.sources.storable import PositionRows, Row, UnstorableError, position_rows, row_of
+from ptn_backtest.sources.database.storable import (
+    PositionRows,
+    Row,
+    UnstorableError,
+    position_rows,
+    row_of,
+)
+from ptn_backtest.sources.records import EliminationRecord, PositionRecord
 
 log = logging.getLogger(__name__)
 

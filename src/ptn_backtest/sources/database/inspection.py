@@ -9,7 +9,12 @@ from sqlalchemy.exc import SAWarning
 from sqlalchemy.types import FLOAT, TypeEngine
 
 from ptn_backtest.errors import SchemaError
-from ptn_backtest.sources.mapping import REQUIRED, SchemaMapping, did_you_mean, mapped_columns
+from ptn_backtest.sources.database.mapping import (
+    REQUIRED,
+    SchemaMapping,
+    did_you_mean,
+    mapped_columns,
+)
 
 log = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, Double, Integer
 
 from ptn_backtest.clock import SECOND_MS, parse_time
-from ptn_backtest.sources.mapping import ColumnMapping, TableMapping, TimeUnit
+from ptn_backtest.sources.database.mapping import ColumnMapping, TableMapping, TimeUnit
+from ptn_backtest.sources.database.schema import TABLES
 from ptn_backtest.sources.numeric import real_number, whole_number
-from ptn_backtest.sources.schema import TABLES
 
 Decoder = Callable[[Any], Any]
 

@@ -12,16 +12,18 @@ from typing import Any
 from sqlalchemy import Connection, CursorResult, inspect
 
 from ptn_backtest.clock import NEVER_MS
-from ptn_backtest.sources.connect import (
+from ptn_backtest.sources.database.connect import (
     database_errors,
     open_engine,
     parse_url,
     safe_url,
     snapshot,
 )
-from ptn_backtest.sources.decoding import row_decoder
-from ptn_backtest.sources.inspection import check_mapping
-from ptn_backtest.sources.mapping import OUR_SCHEMA, POSITION_FIELDS, SchemaMapping
+from ptn_backtest.sources.database.decoding import row_decoder
+from ptn_backtest.sources.database.inspection import check_mapping
+from ptn_backtest.sources.database.mapping import OUR_SCHEMA, POSITION_FIELDS, SchemaMapping
+from ptn_backtest.sources.database.schema import VERSION, check_version
+from ptn_backtest.sources.database.statements import Rows, Statements
 from ptn_backtest.sources.records import (
     ALL,
     STORED_FIELDS,
@@ -30,9 +32,7 @@ from ptn_backtest.sources.records import (
     PositionQuery,
     PositionRecord,
 )
-from ptn_backtest.sources.schema import VERSION, check_version
 from ptn_backtest.sources.selection import clip
-from ptn_backtest.sources.statements import Rows, Statements
 
 log = logging.getLogger(__name__)
 

@@ -34,7 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.elements import quoted_name
 
 from ptn_backtest.clock import DAY_MS, SECOND_MS
-from ptn_backtest.sources.mapping import SchemaMapping, TimeUnit, mapped_columns
+from ptn_backtest.sources.database.mapping import SchemaMapping, TimeUnit, mapped_columns
 from ptn_backtest.sources.records import ALL, PositionQuery
 
 Expression: TypeAlias = ColumnElement[Any]

@@ -10,9 +10,9 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, Column, Double, Integer, String, Table
 
+from ptn_backtest.sources.database.schema import ORDERS, POSITIONS
 from ptn_backtest.sources.numeric import real_number, whole_number
 from ptn_backtest.sources.records import PositionRecord
-from ptn_backtest.sources.schema import ORDERS, POSITIONS
 from ptn_backtest.sources.shapes import to_json
 
 Row = dict[str, Any]

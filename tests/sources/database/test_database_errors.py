@@ -14,9 +14,9 @@ from sqlalchemy import text
 from sqlalchemy.pool import NullPool
 
 from ptn_backtest.errors import SchemaError, SourceError, SourceUnavailable
-from ptn_backtest.sources.connect import parse_url, safe_url
 from ptn_backtest.sources.database import DatabasePositionOrderSource
-from ptn_backtest.sources.writing import write_records
+from ptn_backtest.sources.database.connect import parse_url, safe_url
+from ptn_backtest.sources.database.writing import write_records
 
 SECRET = "s3cret"  # noqa: S105 - the one that must not be shown
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Table, bindparam, select
 
-from ptn_backtest.sources.storable import Row
+from ptn_backtest.sources.database.storable import Row
 
 KEYS_AT_ONCE = 500
 """Keys in one statement; old SQLites take 999 parameters."""

@@ -19,8 +19,9 @@ from sqlalchemy.pool import NullPool
 
 from ptn_backtest.sources import database
 from ptn_backtest.sources.checkpoint_file import CheckpointPositionSource
-from ptn_backtest.sources.connect import snapshot
 from ptn_backtest.sources.database import DatabasePositionOrderSource
+from ptn_backtest.sources.database.connect import snapshot
+from ptn_backtest.sources.database.writing import write_records
 from ptn_backtest.sources.records import (
     ALL,
     EliminationRecord,
@@ -30,7 +31,6 @@ from ptn_backtest.sources.records import (
     PositionSource,
 )
 from ptn_backtest.sources.selection import select
-from ptn_backtest.sources.writing import write_records
 
 
 @contextmanager

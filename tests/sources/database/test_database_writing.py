@@ -16,14 +16,14 @@ from sqlalchemy.pool import NullPool
 
 from ptn_backtest.errors import SchemaError, SourceError
 from ptn_backtest.sources.database import DatabasePositionOrderSource
+from ptn_backtest.sources.database.schema import create_schema
+from ptn_backtest.sources.database.writing import TableCounts, write_records
 from ptn_backtest.sources.records import (
     EliminationRecord,
     OrderRecord,
     PositionQuery,
     PositionRecord,
 )
-from ptn_backtest.sources.schema import create_schema
-from ptn_backtest.sources.writing import TableCounts, write_records
 
 
 def read(url: str) -> list[PositionRecord]:
@@ -110,7 +110,7 @@ def test_a_null_replaces_what_is_stored(database_url: str) -> None:
 def test_an_import_that_fails_stores_nothing(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ptn_backtest.sources.writing.POSITIONS_AT_ONCE", 2)
+    monkeypatch.setattr("ptn_backtest.sources.database.writing.POSITIONS_AT_ONCE", 2)
     write_records(database_url, [position("before")])
 
     def breaking() -> Iterator[PositionRecord]:
@@ -125,7 +125,7 @@ def test_an_import_that_fails_stores_nothing(
 
 
 def test_progress_counts_every_record(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ptn_backtest.sources.writing.POSITIONS_AT_ONCE", 4)
+    monkeypatch.setattr("ptn_backtest.sources.database.writing.POSITIONS_AT_ONCE", 4)
     done: list[int] = []
     orphan = PositionRecord({}, [], orphan=True)
     write_records(
