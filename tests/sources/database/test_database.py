@@ -17,7 +17,6 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from ptn_backtest.sources import database
 from ptn_backtest.sources.checkpoint_file import CheckpointPositionSource
 from ptn_backtest.sources.database import DatabasePositionOrderSource
 from ptn_backtest.sources.database.connect import snapshot
@@ -352,7 +351,7 @@ def test_all_that_is_read_is_of_one_moment(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A writer between two statements of one reading is not seen by the second."""
-    monkeypatch.setattr(database, "HOTKEYS_AT_ONCE", 1)
+    monkeypatch.setattr("ptn_backtest.sources.database.source.HOTKEYS_AT_ONCE", 1)
     write_records(database_url, [position("a"), position("b", BOB)])
     allow_orphans(database_url)
     if database_url.startswith("sqlite"):
@@ -428,7 +427,7 @@ def test_memory_does_not_grow_with_the_table(database_url: str) -> None:
 
 
 def test_a_reader_may_stop_early(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr("ptn_backtest.sources.database.source.ROWS_AT_ONCE", 2)
     write_records(database_url, [position(f"p{number}", open_ms=number) for number in range(50)])
     source = DatabasePositionOrderSource(database_url)
 
