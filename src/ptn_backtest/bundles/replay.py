@@ -1,0 +1,225 @@
+"""Replaying a bundle: results in the format of its expected.json."""
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from ptn_backtest.backtest.manager import BacktestManager
+from ptn_backtest.bundles.bundle import Bundle
+from ptn_backtest.errors import NotAvailableYet
+from ptn_backtest.ledger.checkpoint import PORTFOLIO, PerfLedger
+from ptn_backtest.ledger.manager import LedgerSettings
+from ptn_backtest.ledger.state import LedgerState
+from ptn_backtest.positions.accounting import PositionState, carry_fee_at, replay
+from ptn_backtest.positions.manager import PositionManager
+from ptn_backtest.positions.order import Order
+from ptn_backtest.positions.position import Position
+from ptn_backtest.results.statistics import Dates, Floats, daily_pnl, daily_returns
+
+Results = dict[str, Any]
+"""JSON-ready; numbers that are not finite stand as "inf", "-inf", "nan"."""
+
+SECTIONS = (
+    "positions",
+    "ledgers",
+    "daily",
+    "daily_by_trade_pair",
+    "daily_pnl",
+    "perf_ledger_eliminations",
+)
+"""What this version computes; `perf_ledger_eliminations` stands in the results where there are any."""
+
+
+def replay_bundle(
+    bundle: Bundle, *, carry_fee_times: Mapping[str, Collection[int]] | None = None
+) -> Results:
+    """Replay a bundle; every time it gives the same results.
+
+    Args:
+        bundle: what to replay. A missing candle leaves a position's value as it was.
+        carry_fee_times: {position_uuid: times in ms} to show each position's carry fee at, in place
+            of its closing time and the end.
+
+    Returns:
+        The sections of `SECTIONS`, described in `docs/bundles.md`, and `failed_traders`
+        ({hotkey: message}) where a trader could not be replayed.
+
+    Raises:
+        NotAvailableYet: the bundle needs the network's rules.
+    """
+    _refuse_rules(bundle)
+    manager = _replayed(bundle)
+    results: Results = {
+        "positions": [
+            _position(bundle, position, (carry_fee_times or {}).get(position.position_uuid))
+            for position in bundle.positions
+        ],
+        **_ledger_sections(manager.get_perf_ledgers()),
+    }
+    states = manager.perf_ledger_manager.states
+    eliminations = [
+        _elimination(hotkey, state, state.liquidated_ms, bundle.positions)
+        for hotkey, state in sorted(states.items(), key=_liquidation_order)
+        if state.liquidated_ms is not None
+    ]
+    if eliminations:
+        results["perf_ledger_eliminations"] = eliminations
+    if manager.perf_ledger_manager.failed:
+        results["failed_traders"] = dict(manager.perf_ledger_manager.failed)
+    return {name: json_ready(section) for name, section in results.items()}
+
+
+def json_ready(value: Any) -> Any:  # noqa: ANN401 - JSON is any value
+    """`value` in its own order, with texts for the numbers that JSON does not have."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): json_ready(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_ready(item) for item in value]
+    return value
+
+
+def _refuse_rules(bundle: Bundle) -> None:
+    asked = [n for n in ("run_challenge", "run_elimination") if getattr(bundle.settings, n)]
+    if asked:
+        raise NotAvailableYet(
+            f"{bundle.folder}: it needs {' and '.join(asked)}, and the network's rules are not in "
+            "this version; replay it with one that has them"
+        )
+
+
+def _replayed(bundle: Bundle) -> BacktestManager:
+    settings = bundle.settings
+    manager = BacktestManager(
+        PositionManager(bundle.positions),
+        bundle.candles,
+        settings.start_ms,
+        settings.end_ms,
+        settings=LedgerSettings(
+            use_slippage=settings.use_slippage,
+            portfolio_only=settings.build_portfolio_ledgers_only,
+            window_ms=settings.target_ledger_window_ms,
+        ),
+        account_sizes=settings.account_sizes,
+        missing_candles="hold",
+        update_times_ms=settings.update_times_ms,
+    )
+    manager.run()
+    return manager
+
+
+def _ledger_sections(ledgers: Mapping[str, Mapping[str, PerfLedger]]) -> Results:
+    return {
+        "ledgers": {
+            hotkey: {name: ledger.to_dict() for name, ledger in mine.items()}
+            for hotkey, mine in ledgers.items()
+        },
+        "daily": {
+            hotkey: _by_date(daily_returns, mine[PORTFOLIO]) for hotkey, mine in ledgers.items()
+        },
+        "daily_by_trade_pair": {
+            hotkey: {
+                name: _by_date(daily_returns, ledger)
+                for name, ledger in mine.items()
+                if name != PORTFOLIO
+            }
+            for hotkey, mine in ledgers.items()
+        },
+        "daily_pnl": {
+            hotkey: _by_date(daily_pnl, mine[PORTFOLIO]) for hotkey, mine in ledgers.items()
+        },
+    }
+
+
+def _position(bundle: Bundle, position: Position, times_ms: Collection[int] | None) -> Results:
+    state = replay(position, use_slippage=bundle.settings.use_slippage)
+    if times_ms is None:
+        times_ms = {bundle.settings.end_ms} | ({state.close_ms} if state.close_ms else set())
+    return {
+        "position_uuid": position.position_uuid,
+        "miner_hotkey": position.miner_hotkey,
+        "trade_pair_id": position.trade_pair.trade_pair_id,
+        "open_ms": position.open_ms,
+        "current_return": state.current_return,
+        "return_at_close": state.return_at_close,
+        "net_leverage": state.net_leverage,
+        "average_entry_price": state.average_entry_price,
+        "initial_entry_price": state.initial_entry_price,
+        "cumulative_entry_value": state.cumulative_entry_value,
+        "realized_pnl": state.realized_pnl,
+        "close_ms": state.close_ms,
+        "position_type": state.position_type.value,
+        "is_closed_position": state.is_closed_position,
+        "n_orders": len(position.orders),
+        "cumulative_leverage": state.cumulative_leverage,
+        "max_leverage_seen": state.max_leverage_seen,
+        "orders": [_order(order) for order in position.orders],
+        "carry_fee_at": {str(t): _fees(position, state, t) for t in sorted(times_ms)},
+        "spread_fee": state.spread_fee,
+    }
+
+
+def _order(order: Order) -> Results:
+    return {
+        "order_uuid": order.order_uuid,
+        "order_type": order.order_type.value,
+        "leverage": order.leverage,
+        "price": order.price,
+        "slippage": order.slippage,
+        "processed_ms": order.processed_ms,
+        "src": order.src,
+    }
+
+
+def _fees(position: Position, state: PositionState, at_ms: int) -> Results:
+    carry, next_ms = carry_fee_at(position, at_ms)
+    return {"carry_fee": carry, "next_update_ms": next_ms, "spread_fee": state.spread_fee}
+
+
+def _by_date(
+    daily: Callable[[PerfLedger], tuple[Dates, Floats]], ledger: PerfLedger
+) -> dict[str, float]:
+    dates, values = daily(ledger)
+    return {str(date): float(value) for date, value in zip(dates, values, strict=True)}
+
+
+def _liquidation_order(item: tuple[str, LedgerState]) -> tuple[int, str]:
+    hotkey, state = item
+    return state.liquidated_ms or 0, hotkey
+
+
+def _elimination(
+    hotkey: str, state: LedgerState, at_ms: int, positions: Collection[Position]
+) -> Results:
+    found: Results = {
+        "hotkey": hotkey,
+        "elimination_initiated_time_ms": at_ms,
+        "dd": 0.0,
+        "reason": "LIQUIDATED",
+        "price_info": {k: list(v) for k, v in state.ledgers[PORTFOLIO].last_known_prices.items()},
+    }
+    returns = _last_returns(state, at_ms, [p for p in positions if p.miner_hotkey == hotkey])
+    if returns is not None:
+        found["return_info"] = {"dd_stats": {}, "returns": returns}
+    return found
+
+
+def _last_returns(
+    state: LedgerState, at_ms: int, positions: Collection[Position]
+) -> dict[str, list[float]] | None:
+    """Value and number of positions of each ledger at the tick of a liquidation and the one before.
+
+    None where a state does not tell: of several pairs only the product is known to be 0, and the
+    record before the first tick of a step is no tick.
+    """
+    pairs = [name for name in state.ledgers if name != PORTFOLIO]
+    if len(pairs) > 1 or at_ms - state.ledgers[PORTFOLIO].last_update_ms <= 1:
+        return None
+    known = sum(position.open_ms < at_ms for position in positions)
+    now = {name: [0.0, known] for name in (*pairs, PORTFOLIO)}
+    before = {
+        f"{name}_prev": [float(state.ledgers[name].cps["prev_portfolio_ret"][-1]), known]
+        for name in now
+    }
+    return now | before

@@ -1,0 +1,400 @@
+"""`ptn-backtest bundle`: run, check and export replay bundles."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ptn_backtest.cli.run import config_from_options, config_options
+from ptn_backtest.clock import format_time, parse_time
+from ptn_backtest.errors import BacktestError, BundleError, NotAvailableYet
+
+if TYPE_CHECKING:
+    from ptn_backtest.bundles.bundle import BundleSettings
+    from ptn_backtest.bundles.checking import BundleCheck
+    from ptn_backtest.bundles.comparing import Difference
+
+AGREES, DIFFERS, ERROR, NOT_CHECKED = "agrees", "DIFFERS", "ERROR", "NOT CHECKED"
+_EXIT_CODES = {DIFFERS: 1, ERROR: 2, NOT_CHECKED: 3, AGREES: 0}
+"""By verdict; of several folders, the first of these that occurs decides."""
+
+_NAMED = 8
+"""How many places that were not compared are named; all are counted."""
+
+_OF_RUNS_ONLY = ("run_name", "overwrite", "plots")
+"""Settings that say what a run leaves behind, and nothing about what it replays."""
+
+
+def _time(text: str) -> int:
+    try:
+        return parse_time(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def bundle() -> None:
+    """Replay bundles: one exact replay as a folder, to exchange and to compare.
+
+    \b
+    A bundle holds
+      scenario.json    settings and positions
+      candles.parquet  the prices
+      expected.json    the results that someone else got (optional)
+
+    When your figures and somebody else's differ, export a bundle with your results, send the
+    folder, and let them check it: the first wrong checkpoint is named.
+
+    \b
+    Examples:
+      ptn-backtest bundle export my-bundle --config backtest.toml --hotkey 5HDmzyhr...
+      ptn-backtest bundle check my-bundle
+      ptn-backtest bundle run my-bundle
+    """
+
+
+@bundle.command("run")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--output",
+    metavar="FILE",
+    help="Where the results go, - for the screen. Default: <name of the bundle>-results.json here.",
+)
+def run_(folder: Path, output: str | None) -> None:
+    """Replay the bundle in FOLDER and write its results.
+
+    The results have the format of expected.json: positions, ledgers, daily returns and profits,
+    liquidations. The bundle itself is never changed; to make its expected.json, copy the file.
+
+    \b
+    Examples:
+      ptn-backtest bundle run my-bundle
+      ptn-backtest bundle run my-bundle --output - | jq '.ledgers | keys'
+    """
+    from ptn_backtest.bundles.bundle import read_bundle  # noqa: PLC0415 - slow to import
+    from ptn_backtest.bundles.replay import replay_bundle  # noqa: PLC0415
+
+    what = read_bundle(folder)
+    file = None if output == "-" else Path(output or f"{folder.resolve().name}-results.json")
+    if file is not None:
+        _refuse_parts_of_bundles(file)
+    results = replay_bundle(what)
+    text = json.dumps(results, separators=(",", ":"), allow_nan=False)
+    if file is None:
+        click.echo(text)
+        return
+    _write(file, text + "\n")
+    click.echo(f"{what.name}: {_range(what.settings)}{_label(what.synthetic)}")
+    for row in _table(_summary_rows(results)):
+        click.echo(row)
+    click.echo(f"results: {file}")
+
+
+@bundle.command("check")
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--rtol",
+    type=click.FloatRange(min=0),
+    default=1e-9,
+    show_default=True,
+    help="How much floats may differ, relative to the larger one.",
+)
+@click.option(
+    "--atol",
+    type=click.FloatRange(min=0),
+    default=1e-12,
+    show_default=True,
+    help="How much floats may differ near 0. With --rtol 0 --atol 0 every bit counts.",
+)
+@click.option(
+    "--show",
+    type=click.IntRange(min=0),
+    default=5,
+    show_default=True,
+    metavar="N",
+    help="List the first N differences of each folder.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def check(folders: Sequence[Path], rtol: float, atol: float, show: int, as_json: bool) -> None:
+    """Replay the bundles in FOLDERS and compare with their expected.json.
+
+    Integers, texts and structure must be equal, floats within the tolerance. Shown are the number of
+    values compared, the largest difference and where it is (replay vs expected). What expected.json
+    holds and this version does not compute is named: it was not compared.
+
+    \b
+    Exit code:
+      0  everything that was compared agrees, in every folder
+      1  a folder differs
+      2  none differs, but one is malformed or has no expected.json
+      3  none of these, but one needs rules that this version does not have
+
+    \b
+    Examples:
+      ptn-backtest bundle check my-bundle
+      ptn-backtest bundle check bundles/* --rtol 1e-12
+    """
+    from ptn_backtest.bundles.checking import check_bundle  # noqa: PLC0415 - slow to import
+
+    rows: list[dict[str, Any]] = []
+    for folder in folders:
+        try:
+            found = check_bundle(folder, rtol, atol)
+        except BacktestError as error:
+            verdict = NOT_CHECKED if isinstance(error, NotAvailableYet) else ERROR
+            rows.append({"folder": str(folder), "verdict": verdict, "reason": str(error)})
+        else:
+            rows.append(_check_json(folder, found))
+    verdict = next(name for name in _EXIT_CODES if any(row["verdict"] == name for row in rows))
+    if as_json:
+        click.echo(json.dumps({"verdict": verdict, "checks": rows}, indent=1, allow_nan=False))
+    else:
+        _print_checks(rows, show)
+    sys.exit(_EXIT_CODES[verdict])
+
+
+@bundle.command("export")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--hotkey", "chosen", multiple=True, help="Only this trader of the run; may be repeated."
+)
+@click.option(
+    "--start",
+    type=_time,
+    metavar="TIME",
+    help="Leave out positions closed before, and earlier updates; ledgers then begin here.",
+)
+@click.option("--end", type=_time, metavar="TIME", help="Last update: leave out all that follows.")
+@click.option("--name", help="What the bundle is called. Default: the name of FOLDER.")
+@click.option(
+    "--expected/--no-expected",
+    default=True,
+    help="Replay it and write the results as its expected.json (default).",
+)
+@config_options
+def export(
+    folder: Path,
+    chosen: tuple[str, ...],
+    start: int | None,
+    end: int | None,
+    name: str | None,
+    expected: bool,
+    config_file: Path | None,
+    **options: Any,  # noqa: ANN401 - those of `run`
+) -> None:
+    """Make a bundle in FOLDER from a run: its traders, a range, just the candles it needs.
+
+    The run is named as for `ptn-backtest run`: by --config, environment variables and options. Give
+    the same ones. Without --start the bundle has the very ledgers of the run, as they stood at
+    --end.
+
+    \b
+    Examples:
+      ptn-backtest bundle export my-bundle --config backtest.toml --hotkey 5HDmzyhr...
+      ptn-backtest bundle export first-week --use-database-positions \\
+          --database-url sqlite:///positions.db --candles candles --end 2025-01-08
+    """
+    from ptn_backtest.backtest.loading import load_inputs  # noqa: PLC0415 - slow to import
+    from ptn_backtest.backtest.manager import update_times  # noqa: PLC0415
+    from ptn_backtest.backtest.run import refuse_unavailable  # noqa: PLC0415
+    from ptn_backtest.bundles.bundle import BundleSettings  # noqa: PLC0415
+    from ptn_backtest.bundles.exporting import export_bundle  # noqa: PLC0415
+
+    config = config_from_options(config_file, options)
+    refuse_unavailable(config)
+    inputs = load_inputs(config)
+    times = tuple(update_times(inputs.start_ms, inputs.end_ms, config.interval_ms))
+    exported = export_bundle(
+        folder,
+        inputs.positions,
+        inputs.candles,
+        BundleSettings(
+            mode="backtest",
+            update_times_ms=times,
+            start_time_ms=times[0],
+            account_sizes={k: tuple(sizes) for k, sizes in inputs.account_sizes.items()},
+            use_slippage=config.use_slippage,
+            build_portfolio_ledgers_only=config.build_portfolio_ledgers_only,
+            target_ledger_window_ms=config.target_ledger_window_ms,
+        ),
+        name=name,
+        hotkeys=chosen or None,
+        start_ms=start,
+        end_ms=end,
+        missing_candles=config.missing_candles,
+        expected=expected,
+        synthetic=inputs.synthetic,
+    )
+    for warning in exported.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    rejected = len(inputs.conversion.rejections)
+    if rejected:
+        told = _n(rejected, "position")
+        click.echo(f"warning: not in it are {told} that the run sets aside", err=True)
+    click.echo(
+        f"{_n(exported.n_traders, 'trader')}, {_n(exported.n_positions, 'position')}, "
+        f"{_n(exported.n_orders, 'order')}, {_n(exported.n_candles, 'candle')}: "
+        f"{_range(exported.settings)}"
+    )
+    click.echo(f"bundle: {folder}{_label(inputs.synthetic)}")
+
+
+export.params = [option for option in export.params if option.name not in _OF_RUNS_ONLY]
+
+
+def _refuse_parts_of_bundles(file: Path) -> None:
+    """A replay must not become the bundle's own expectation by mistake."""
+    from ptn_backtest.bundles.bundle import (  # noqa: PLC0415 - slow to import
+        CANDLES_FILE,
+        EXPECTED_FILE,
+        SCENARIO_FILE,
+    )
+
+    if file.name in (CANDLES_FILE, EXPECTED_FILE, SCENARIO_FILE):
+        raise BundleError(
+            f"{file} has the name of a part of a bundle, which is never overwritten: "
+            "choose another --output"
+        )
+
+
+def _write(file: Path, text: str) -> None:
+    from ptn_backtest.sources.exporting import write_atomically  # noqa: PLC0415 - slow to import
+
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, text.encode())
+    except OSError as error:
+        raise BundleError(f"{file} cannot be written: {error.strerror}") from None
+
+
+def _range(settings: "BundleSettings") -> str:
+    updates = _n(len(settings.update_times_ms), "update")
+    start, end = format_time(settings.start_ms), format_time(settings.end_ms)
+    return f"{updates}, " + (f"at {end}" if start == end else f"from {start} to {end}")
+
+
+def _label(synthetic: bool) -> str:
+    return " (synthetic: made up for tests)" if synthetic else ""
+
+
+def _summary_rows(results: Mapping[str, Any]) -> Iterable[tuple[str, ...]]:
+    yield ("trader", "positions", "value", "lowest mdd", "last record")
+    for hotkey, ledgers in results["ledgers"].items():
+        cps = ledgers["portfolio"]["cps"]
+        yield (
+            hotkey,
+            str(sum(p["miner_hotkey"] == hotkey for p in results["positions"])),
+            f"{cps[-1]['prev_portfolio_ret']:.6f}",
+            f"{min(cp['mdd'] for cp in cps):.6f}",
+            format_time(cps[-1]["last_update_ms"]),
+        )
+    for hotkey, message in results.get("failed_traders", {}).items():
+        yield (hotkey, f"FAILED: {message}", "", "", "")
+
+
+def _check_json(folder: Path, found: "BundleCheck") -> dict[str, Any]:
+    verdict = AGREES if found.agrees else DIFFERS if found.differences else ERROR
+    return {
+        "folder": str(folder),
+        "verdict": verdict,
+        **({"reason": "nothing in it could be compared"} if verdict == ERROR else {}),
+        "name": found.name,
+        "synthetic": found.synthetic,
+        "n_values": found.n_values,
+        "n_differences": len(found.differences),
+        "largest": _difference_json(found.largest),
+        "differences": [_difference_json(each) for each in found.differences],
+        "not_compared": dict(found.not_compared),
+        "sections": {
+            section.section: {
+                "n_values": section.n_values,
+                "n_differences": len(section.differences),
+                "largest": _difference_json(section.largest),
+            }
+            for section in found.sections
+        },
+        "seconds": found.seconds,
+    }
+
+
+def _difference_json(difference: "Difference | None") -> dict[str, Any] | None:
+    from ptn_backtest.bundles.replay import json_ready  # noqa: PLC0415 - slow to import
+
+    if difference is None:
+        return None
+    plain: dict[str, Any] = json_ready(
+        {
+            "path": difference.path,
+            "found": difference.found,
+            "expected": difference.expected,
+            "relative": difference.relative,
+        }
+    )
+    return plain
+
+
+def _print_checks(rows: Sequence[Mapping[str, Any]], show: int) -> None:
+    for line in _table(
+        [("folder", "verdict", "values", "largest", "where"), *map(_check_row, rows)]
+    ):
+        click.echo(line)
+    for row in rows:
+        for note in _notes(row, show):
+            click.echo(f"{row['folder']}: {note}")
+    tally = Counter(row["verdict"] for row in rows)
+    told = ", ".join(f"{name} {count}" for name, count in tally.most_common())
+    n_values = sum(row.get("n_values", 0) for row in rows)
+    click.echo(f"{_n(len(rows), 'folder')}: {told}; {_n(n_values, 'value')} compared")
+
+
+def _check_row(row: Mapping[str, Any]) -> tuple[str, ...]:
+    if "n_values" not in row:
+        return (row["folder"], row["verdict"], "-", "-", "-")
+    largest = row["largest"]
+    size = _size(largest["relative"]) if largest else "none"
+    where = _one_line(largest) if largest else "-"
+    return (row["folder"], row["verdict"], f"{row['n_values']:,}", size, where)
+
+
+def _notes(row: Mapping[str, Any], show: int) -> Iterable[str]:
+    if "reason" in row:
+        yield row["reason"].removeprefix(f"{row['folder']}: ")
+    if row.get("synthetic"):
+        yield "synthetic: made up for tests"
+    differences = row.get("differences", ())
+    for difference in differences[:show]:
+        yield f"{_one_line(difference)} ({_size(difference['relative'])})"
+    if len(differences) > show:
+        yield f"and {_n(len(differences) - show, 'difference')} more"
+    left_out: dict[str, list[str]] = {}
+    for name, why in row.get("not_compared", {}).items():
+        left_out.setdefault(why, []).append(name)
+    for why, names in left_out.items():
+        rest = len(names) - _NAMED
+        more = f" and {rest:,} more" if rest > 0 else ""
+        yield f"NOT COMPARED ({why}): {', '.join(names[:_NAMED])}{more}"
+
+
+def _one_line(difference: Mapping[str, Any]) -> str:
+    return f"{difference['path']}: {difference['found']} vs {difference['expected']}"
+
+
+def _n(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def _size(relative: float | str) -> str:
+    return "structure" if isinstance(relative, str) else f"{relative:.1e}"
+
+
+def _table(rows: Iterable[Sequence[str]]) -> Iterable[str]:
+    """Rows with aligned columns; the last one keeps its own width."""
+    rows = list(rows)
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=True)]
+        yield "  ".join([*cells, row[-1]])
