@@ -68,7 +68,9 @@ def _nearest_weekday(day: date) -> date:
 
 def _forex_sessions() -> Iterator[tuple[int, int]]:
     """Sessions (open, close): the open parts of each New York day, joined at midnight."""
-    holidays = {day for year in range(FIRST_YEAR - 1, LAST_YEAR + 1) for day in forex_holidays(year)}
+    holidays = {
+        day for year in range(FIRST_YEAR - 1, LAST_YEAR + 1) for day in forex_holidays(year)
+    }
     opened: int | None = None
     closes = 0
     day = date(FIRST_YEAR, 1, 1)

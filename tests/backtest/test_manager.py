@@ -98,7 +98,7 @@ def test_parallel_modes_are_refused_by_name(positions, candles, mode):
         made(positions, candles, parallel_mode=mode)
 
 
-def test_missing_candles_are_named_before_the_replay_starts(positions, candles, tmp_path):
+def test_missing_candles_are_named_before_the_replay_starts(positions, tmp_path):
     pair = TradePair.from_trade_pair_id("BTCUSD").trade_pair_id
     empty = CandleStore.create(tmp_path / "empty")
     with pytest.raises(MissingCandles, match=pair):

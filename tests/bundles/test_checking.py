@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
-from bundles.made_bundles import (
+from ptn_backtest.bundles.checking import check_bundle
+from ptn_backtest.clock import HOUR_MS, MINUTE_MS
+from ptn_backtest.errors import BundleError
+from tests.bundles.made_bundles import (
     ALICE,
     BOB,
     START_MS,
@@ -20,9 +23,6 @@ from bundles.made_bundles import (
     write_candles,
     write_expected,
 )
-from ptn_backtest.bundles.checking import check_bundle
-from ptn_backtest.clock import HOUR_MS, MINUTE_MS
-from ptn_backtest.errors import BundleError
 
 Expected = dict[str, Any]
 FOLDER_NAME = "bundle"

@@ -9,15 +9,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from bundles.made_bundles import (
-    ALICE,
-    BOB,
-    END_MS,
-    START_MS,
-    candles,
-    scenario,
-    write_bundle,
-)
 from ptn_backtest.backtest.manager import BacktestManager
 from ptn_backtest.bundles.bundle import Bundle, read_bundle
 from ptn_backtest.bundles.checking import check_bundle
@@ -26,6 +17,15 @@ from ptn_backtest.clock import HOUR_MS, MINUTE_MS
 from ptn_backtest.errors import BundleError, ConfigError, MissingCandles, NotAvailableYet
 from ptn_backtest.positions.manager import PositionManager
 from ptn_backtest.prices.candles import Candles, CandleSource, Timespan
+from tests.bundles.made_bundles import (
+    ALICE,
+    BOB,
+    END_MS,
+    START_MS,
+    candles,
+    scenario,
+    write_bundle,
+)
 
 UPDATES = [START_MS + hours * HOUR_MS for hours in (6, 12, 18, 24, 30)]
 

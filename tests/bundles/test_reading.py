@@ -9,7 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bundles.made_bundles import (
+from ptn_backtest.bundles.bundle import read_bundle
+from ptn_backtest.clock import DAY_MS, HOUR_MS, MINUTE_MS
+from ptn_backtest.errors import BundleError
+from ptn_backtest.prices.candles import Timespan
+from tests.bundles.made_bundles import (
     ALICE,
     BOB,
     END_MS,
@@ -19,10 +23,6 @@ from bundles.made_bundles import (
     write_bundle,
     write_candles,
 )
-from ptn_backtest.bundles.bundle import read_bundle
-from ptn_backtest.clock import DAY_MS, HOUR_MS, MINUTE_MS
-from ptn_backtest.errors import BundleError
-from ptn_backtest.prices.candles import Timespan
 
 
 def test_a_bundle_says_what_it_replays(tmp_path: Path) -> None:

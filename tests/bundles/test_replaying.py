@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from bundles.made_bundles import (
+from ptn_backtest.bundles.bundle import read_bundle
+from ptn_backtest.bundles.replay import Results, replay_bundle
+from ptn_backtest.clock import HOUR_MS, MINUTE_MS
+from ptn_backtest.errors import LedgerError, NotAvailableYet
+from ptn_backtest.ledger.builder import update_ledgers
+from ptn_backtest.ledger.state import LedgerState
+from ptn_backtest.ledger.timeline import TraderTimeline
+from tests.bundles.made_bundles import (
     ALICE,
     BOB,
     END_MS,
@@ -17,13 +24,6 @@ from bundles.made_bundles import (
     scenario,
     write_bundle,
 )
-from ptn_backtest.bundles.bundle import read_bundle
-from ptn_backtest.bundles.replay import Results, replay_bundle
-from ptn_backtest.clock import HOUR_MS, MINUTE_MS
-from ptn_backtest.errors import LedgerError, NotAvailableYet
-from ptn_backtest.ledger.builder import update_ledgers
-from ptn_backtest.ledger.state import LedgerState
-from ptn_backtest.ledger.timeline import TraderTimeline
 
 CARRY_PER_INTERVAL = (1 - 0.1095) ** (1 / 1095)
 """Of crypto at leverage 1, for 8 hours."""

@@ -9,7 +9,15 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 
-from bundles.made_bundles import (
+from ptn_backtest.backtest.config import load_config
+from ptn_backtest.backtest.run import run_backtest
+from ptn_backtest.bundles.checking import check_bundle
+from ptn_backtest.cli.bundle import bundle
+from ptn_backtest.clock import HOUR_MS
+from ptn_backtest.errors import BacktestError, BundleError, ConfigError
+from ptn_backtest.prices.candles import Timespan
+from ptn_backtest.prices.store import CandleStore
+from tests.bundles.made_bundles import (
     ALICE,
     BOB,
     END_MS,
@@ -20,14 +28,6 @@ from bundles.made_bundles import (
     write_bundle,
     write_expected,
 )
-from ptn_backtest.backtest.config import load_config
-from ptn_backtest.backtest.run import run_backtest
-from ptn_backtest.bundles.checking import check_bundle
-from ptn_backtest.cli.bundle import bundle
-from ptn_backtest.clock import HOUR_MS
-from ptn_backtest.errors import BacktestError, BundleError, ConfigError
-from ptn_backtest.prices.candles import Timespan
-from ptn_backtest.prices.store import CandleStore
 
 
 def invoke(*arguments: object) -> Result:

@@ -17,7 +17,7 @@ from ptn_backtest.report.charts import (
     time_ticks,
 )
 from ptn_backtest.results.statistics import EquityCurve, equity_curve
-from results.made_runs import MIDNIGHT_MS, ledger
+from tests.results.made_runs import MIDNIGHT_MS, ledger
 
 
 def points_of(path: str) -> list[tuple[int, int]]:

@@ -9,7 +9,7 @@ import pytest
 from ptn_backtest.ledger.checkpoint import PORTFOLIO
 from ptn_backtest.positions.rejection import Reason, Rejection
 from ptn_backtest.report.html import MOST_OPEN_TRADERS, MOST_POSITIONS, render_report, write_report
-from results.made_runs import golden_run, ledger, made_run, position
+from tests.results.made_runs import golden_run, ledger, made_run, position
 
 ATTACK = "<script>alert(1)</script>"
 QUOTES = "\"'><img src=x onerror=alert(1)>{{ 7 * 7 }}"

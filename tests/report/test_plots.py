@@ -7,7 +7,7 @@ import pytest
 from ptn_backtest.errors import ConfigError, SourceUnavailable
 from ptn_backtest.ledger.checkpoint import PORTFOLIO
 from ptn_backtest.report.plots import write_plots
-from results.made_runs import ledger, made_run
+from tests.results.made_runs import ledger, made_run
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

@@ -6,7 +6,7 @@ from ptn_backtest.backtest.result import RunResult
 from ptn_backtest.ledger.checkpoint import PORTFOLIO
 from ptn_backtest.report import wording
 from ptn_backtest.report.summary import MOST_TRADERS, print_summary
-from results.made_runs import ledger, made_run
+from tests.results.made_runs import ledger, made_run
 
 HOTKEY = "5HDmzyhrEco9w6Jv8eE3hDMcXSE4AGg1MuezPR4u2covxKwZ"
 

@@ -13,7 +13,7 @@ from ptn_backtest.ledger.checkpoint import CHECKPOINT, Checkpoints, PerfLedger
 from ptn_backtest.positions.rejection import Reason, Rejection
 from ptn_backtest.results.run_folder import read_run, write_run
 from ptn_backtest.results.tables import Ledgers
-from results.made_runs import golden_run, made_run
+from tests.results.made_runs import golden_run, made_run
 
 FILES = ["checkpoints", "ledgers", "positions", "rejected"]
 INT64 = st.integers(-(2**63), 2**63 - 1)

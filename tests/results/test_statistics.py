@@ -10,7 +10,7 @@ import pytest
 from ptn_backtest.clock import DAY_MS, HOUR_MS
 from ptn_backtest.ledger.checkpoint import CHECKPOINT_MS, PORTFOLIO, PerfLedger
 from ptn_backtest.results import statistics
-from results.made_runs import FIRST_ORDER_MS, MIDNIGHT_MS, ledger, made_run
+from tests.results.made_runs import FIRST_ORDER_MS, MIDNIGHT_MS, ledger, made_run
 
 GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden"
 FOLDERS = sorted(folder.name for folder in GOLDEN.glob("*/")) or ["golden replays"]

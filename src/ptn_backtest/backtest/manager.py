@@ -92,6 +92,7 @@ class BacktestManager:
             prices=price_table(candles, pairs, ranges),
             price_rows={pair: row for row, pair in enumerate(needs)},
         )
+        self.warnings += _without_seconds(pairs, self.perf_ledger_manager.prices)
         self._mode = parallel_mode
 
     def update(
@@ -136,6 +137,20 @@ class BacktestManager:
             format_time(times_ms[-1]),
             time.perf_counter() - begun,
         )
+
+
+def _without_seconds(pairs: Sequence[TradePair], prices: PriceTable) -> list[str]:
+    """A sentence on pairs without any second candle: such a run is usual, but coarser."""
+    lacking = [
+        pair.trade_pair_id
+        for pair, row in zip(pairs, prices.rows, strict=True)
+        if row["second_first"] == row["second_last"]
+    ]
+    sentence = (
+        f"no second candles of {', '.join(lacking)}: around orders and updates, where the network "
+        "looks every second, values hold between whole minutes"
+    )
+    return [sentence] if lacking else []
 
 
 def refuse_rules(*, run_challenge: bool, run_elimination: bool) -> None:

@@ -1,4 +1,4 @@
-"""`ptn-backtest candles`: import, check and list."""
+"""`ptn-backtest candles`: import, check, list, and the synthetic ones."""
 
 import json
 import sys
@@ -41,6 +41,11 @@ def candles() -> None:
 
     A STORE is a folder. A replay needs minute candles of each pair that is traded, while a
     position is open; second candles around orders make it exact to the second.
+
+    \b
+    Examples:
+      ptn-backtest candles import prices BTCUSD_1m.parquet ETHUSD_1m.csv
+      ptn-backtest candles check prices --positions sqlite:///positions.db
     """
 
 
@@ -237,6 +242,23 @@ def list_(store: Path, as_json: bool) -> None:
         first, last = format_time(extent.first_ms), format_time(extent.last_ms)
         table.add_row(pair, timespan, first, last, f"{extent.n_candles:,}")
     _print_table(table)
+
+
+@candles.command()
+@click.argument("store", type=click.Path(file_okay=False, path_type=Path))
+def synthetic(store: Path) -> None:
+    """Make the candles of the bundled test positions in STORE.
+
+    They are generated from a seed, and labelled synthetic wherever they are shown. A store that
+    already has them is left as it is.
+
+    \b
+    Example:
+      ptn-backtest candles synthetic test-candles
+    """
+    from ptn_backtest.sources.bundled import bundled_candles  # noqa: PLC0415 - slow to import
+
+    click.echo(bundled_candles(store).describe())
 
 
 def _orders(

@@ -134,9 +134,9 @@ def import_(
       ptn-backtest positions import mysql://me@host/taoshi-ts-ptn sqlite:///copy.db \\
           --mapping production.toml --start 2025-01-01 --end 2025-01-05
     """
+    from ptn_backtest.sources.database.writing import write_records  # noqa: PLC0415
     from ptn_backtest.sources.locate import open_source  # noqa: PLC0415 - slow to import
     from ptn_backtest.sources.passwords import hide_passwords  # noqa: PLC0415
-    from ptn_backtest.sources.writing import write_records  # noqa: PLC0415
 
     origin = open_source(source, mapping=mapping)
     rejections: list[Rejection] = []

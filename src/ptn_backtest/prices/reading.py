@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from ptn_backtest.errors import CandleError
 
 _CHUNK_ROWS = 1_000_000
-_BLOCK_BYTES = 32 * 2**20
+_BLOCK_BYTES = 16 * 2**20
 _NO_VALUE = ["", "nan", "NaN", "NAN", "null", "NULL", "None", "N/A", "-"]
 
 _KLINE_COLUMNS = [

@@ -59,11 +59,13 @@ def minute_candles(model: PriceModel, start_ms: int, end_ms: int, seed: int) -> 
     moves = random.standard_normal(len(starts)) * model.volatility
     moves[1:][np.diff(starts) > MINUTE_MS] *= _REOPENING
     walk = np.cumsum(moves)
-    anchor_ms = np.array([parse_time(moment) for moment, _ in model.anchors])
+    anchor_ms = [parse_time(moment) for moment, _ in model.anchors]
     anchor_log = np.log([price for _, price in model.anchors])
-    # a Brownian bridge: whatever the walk has strayed at an anchor is taken back along the way
-    strayed = walk[np.clip(np.searchsorted(starts, anchor_ms), 0, len(walk) - 1)]
-    path = walk + np.interp(starts, anchor_ms, anchor_log - strayed)
+    # a Brownian bridge: whatever the walk has strayed at an anchor is taken back along the way,
+    # candle by candle, so that nothing of it falls on a weekend
+    anchor_rows = np.clip(np.searchsorted(starts, anchor_ms), 0, len(starts) - 1)
+    taken_back = np.interp(np.arange(len(starts)), anchor_rows, anchor_log - walk[anchor_rows])
+    path = walk + taken_back
     close = np.asarray(np.round(np.exp(path), model.decimals), dtype=np.float64)
     first = round(model.anchors[0][1], model.decimals)
     opened = np.append(first, close[:-1])
@@ -100,7 +102,6 @@ def second_candles(
     bridge = walk - walk[:, -1:] * elapsed
     path = np.exp(np.log(begin) * (1 - elapsed) + np.log(end) * elapsed + bridge)
     close = np.clip(np.round(path, model.decimals), low, high)
-    close[:, -1:] = end
     opened = np.hstack([begin, close[:, :-1]])
     times = chosen["timestamp_ms"].to_numpy()[:, np.newaxis] + np.arange(_SECONDS) * SECOND_MS
     volume = np.full(close.size, np.nan)

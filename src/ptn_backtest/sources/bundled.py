@@ -18,12 +18,18 @@ import pyarrow as pa
 
 from ptn_backtest.clock import MINUTE_MS, SECOND_MS, parse_time
 from ptn_backtest.errors import CandleError
-from ptn_backtest.positions.order import OrderSource
 from ptn_backtest.prices.candles import Timespan
 from ptn_backtest.prices.coverage import merged_ranges
 from ptn_backtest.prices.store import CandleStore
 from ptn_backtest.prices.synthetic import minute_candles, second_candles
-from ptn_backtest.sources.bundled_plot import ACCOUNT_SIZES, EMEKA, MODELS, PLOTS, Step
+from ptn_backtest.sources.bundled_plot import (
+    ACCOUNT_SIZES,
+    ELIMINATION_FLAT,
+    EMEKA,
+    MODELS,
+    PLOTS,
+    Step,
+)
 from ptn_backtest.sources.records import (
     ALL,
     EliminationRecord,
@@ -37,7 +43,7 @@ from ptn_backtest.trade_pairs import TradePair
 log = logging.getLogger(__name__)
 
 SEED = 20_250_901
-RECIPE = 1
+RECIPE = 2
 """Counts up whenever the prices or positions below change, so that an older store is made anew."""
 
 START_MS = parse_time("2025-09-01")
@@ -198,7 +204,7 @@ def _record(hotkey: str, number: int, pair: str, steps: Sequence[Step]) -> Posit
 
 def _fill(pair: str, step: Step, *, rises: bool) -> dict[str, float]:
     """Price, bid, ask and slippage of an order: buyers pay the ask, sellers get the bid."""
-    if step.src == OrderSource.ELIMINATION_FLAT:
+    if step.src == ELIMINATION_FLAT:
         return {"price": 0.0, "bid": 0.0, "ask": 0.0, "slippage": 0.0}
     seconds = _candles()[pair, Timespan.SECOND]
     row = int(np.searchsorted(seconds["timestamp_ms"].to_numpy(), step.ms - step.ms % SECOND_MS))

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ptn_backtest.clock import parse_time
-from ptn_backtest.positions.order import OrderSource
 from ptn_backtest.prices.synthetic import PriceModel
+
+ORGANIC, ELIMINATION_FLAT = 0, 1
+"""`src` of an order; the names of `positions.order.OrderSource`, a later stage."""
 
 _DAYS = ("2025-08-31", "2025-09-12", "2025-09-23", "2025-10-02")
 MODELS = {
@@ -31,7 +33,7 @@ class Step:
     moment: str
     order_type: str
     leverage: float
-    src: int = OrderSource.ORGANIC
+    src: int = ORGANIC
 
     @property
     def ms(self) -> int:
@@ -144,14 +146,14 @@ PLOTS: dict[str, Sequence[Plot]] = {
             "SOLUSD",
             (
                 Step("01 00:30:00.000", "SHORT", -0.4),
-                Step("12 06:00:00.000", "FLAT", 0.0, OrderSource.ELIMINATION_FLAT),
+                Step("12 06:00:00.000", "FLAT", 0.0, ELIMINATION_FLAT),
             ),
         ),
         (
             "GBPUSD",
             (
                 Step("03 08:00:00.000", "SHORT", -2.0),
-                Step("12 06:00:00.000", "FLAT", 0.0, OrderSource.ELIMINATION_FLAT),
+                Step("12 06:00:00.000", "FLAT", 0.0, ELIMINATION_FLAT),
             ),
         ),
     ),

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy
-from database_records import ALICE, BOB, content, order, position, uuids
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
@@ -30,6 +29,7 @@ from ptn_backtest.sources.records import (
     PositionSource,
 )
 from ptn_backtest.sources.selection import select
+from tests.sources.database.database_records import ALICE, BOB, content, order, position, uuids
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy
-from database_records import position
 from sqlalchemy import text
 from sqlalchemy.pool import NullPool
 
@@ -17,6 +16,7 @@ from ptn_backtest.errors import SchemaError, SourceError, SourceUnavailable
 from ptn_backtest.sources.database import DatabasePositionOrderSource
 from ptn_backtest.sources.database.connect import parse_url, safe_url
 from ptn_backtest.sources.database.writing import write_records
+from tests.sources.database.database_records import position
 
 SECRET = "s3cret"  # noqa: S105 - the one that must not be shown
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import sqlalchemy
-from database_records import ALICE, BOB, content, order, position
 from sqlalchemy import inspect, text
 from sqlalchemy.pool import NullPool
 
@@ -24,6 +23,7 @@ from ptn_backtest.sources.records import (
     PositionQuery,
     PositionRecord,
 )
+from tests.sources.database.database_records import ALICE, BOB, content, order, position
 
 
 def read(url: str) -> list[PositionRecord]:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import sqlalchemy
-from database_records import ALICE, BOB, uuids
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -38,6 +37,7 @@ from ptn_backtest.sources.database.mapping import (
 from ptn_backtest.sources.database.schema import TABLES
 from ptn_backtest.sources.database.writing import write_records
 from ptn_backtest.sources.records import PositionQuery
+from tests.sources.database.database_records import ALICE, BOB, uuids
 
 DOCUMENTED = Path(__file__).resolve().parents[3] / "docs" / "mapping.md"
 NOON_MS = 1_735_732_800_000  # 2025-01-01 12:00 UTC
