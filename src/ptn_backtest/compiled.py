@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
 
@@ -23,12 +23,13 @@ def compiled(function: Callable[_P, _R]) -> Callable[_P, _R]:
     Strict IEEE arithmetic: the ledger counts changes of the last bit, so nothing may be reordered
     or fused. The wrapper exists because numba's own decorator has no types.
     """
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = _cache_folder()
+    config: Any = numba.config  # its attributes are made at run time
+    before = config.CACHE_DIR
+    config.CACHE_DIR = _cache_folder()
     try:
         return cast("Callable[_P, _R]", numba.njit(cache=True, error_model="numpy")(function))
     finally:
-        numba.config.CACHE_DIR = before
+        config.CACHE_DIR = before
 
 
 @cache

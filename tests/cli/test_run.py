@@ -26,7 +26,7 @@ def ptn_backtest(
 
 
 @pytest.fixture(scope="module")
-def workplace(tmp_path_factory) -> Path:
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the test positions in a database, and their candles."""
     folder = tmp_path_factory.mktemp("workplace")
     imported = ptn_backtest("positions", "import", "test", "sqlite:///positions.db", cwd=folder)

@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ DAY = 24 * HOUR
 MONDAY_NOON = MARCH_2025 + 2 * DAY + 12 * HOUR
 
 
-def position(*orders: tuple, pair: str = "BTCUSD", account_size: float = 0.0) -> Position:
+def position(*orders: tuple[Any, ...], pair: str = "BTCUSD", account_size: float = 0.0) -> Position:
     """A position of (type, leverage, price, time[, slippage[, src]]) tuples."""
     made = tuple(
         Order(f"o{i}", OrderType(kind), leverage, price, time, slippage=more[0] if more else 0.0,
@@ -159,7 +160,7 @@ def test_time_to_the_next_interval_is_that_of_datetimes_truncated(rule):
     assert short > 0  # quirk 4: 1 ms short now and then
 
 
-def records(scenario: dict) -> list[PositionRecord]:
+def records(scenario: dict[str, Any]) -> list[PositionRecord]:
     return [
         PositionRecord(
             fields={k: v for k, v in stored.items() if k != "orders"},

@@ -336,7 +336,7 @@ def test_every_column_survives_a_round_trip_in_pieces(store, tmp_path, monkeypat
 
 
 def test_progress_counts_every_row(store, write):
-    seen = []
+    seen: list[int] = []
     import_candles(store, [write("BTCUSD_1m.csv", SHAPES["own columns"])], progress=seen.append)
     assert sum(seen) == 4
 
@@ -346,7 +346,7 @@ def test_the_golden_candles_come_over_exactly(store, shared):
     report = import_candles(store, [golden])
     rows = pq.read_table(golden).to_pylist()
     assert (report.n_rows, report.n_set_aside) == (len(rows), 0)
-    expected = {}
+    expected: dict[tuple[str, Timespan], dict[int, float]] = {}
     for row in rows:
         key = row["trade_pair_id"], Timespan(row["timespan"])
         expected.setdefault(key, {})[row["timestamp_ms"]] = row["close"]

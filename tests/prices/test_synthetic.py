@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,8 +13,8 @@ ANCHORS = (("2025-09-01", 100.0), ("2025-09-08T12:00", 120.0), ("2025-09-15", 90
 
 
 def model(pair="BTCUSD", **changes):
-    settings = {"anchors": ANCHORS, "volatility": 0.0005, "spread": 0.02, "decimals": 2}
-    return PriceModel(pair, **(settings | changes))
+    usual = PriceModel(pair, anchors=ANCHORS, volatility=0.0005, spread=0.02, decimals=2)
+    return replace(usual, **changes)
 
 
 def columns(table):

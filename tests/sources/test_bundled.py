@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ptn_backtest.clock import DAY_MS, MINUTE_MS, SECOND_MS, parse_time
@@ -97,7 +98,7 @@ def test_every_order_is_filled_within_the_spread_of_its_second(positions, store)
                 bought = position.orders[0].order_type is OrderType.SHORT
             assert (order.price == order.ask) == bought
             assert 0 < order.slippage < 0.001
-            assert open_at(position.trade_pair.category, [order.processed_ms])[0]
+            assert open_at(position.trade_pair.category, np.array([order.processed_ms]))[0]
 
 
 def test_the_candles_pass_the_check_with_these_orders(positions, store):
