@@ -9,6 +9,7 @@ DEMO := runs/demo
 
 ## replay the bundled synthetic positions out of an embedded SQLite database
 backtest: $(VENV)/.installed
+	@mkdir -p $(DEMO)
 	@$(BIN)/ptn-backtest positions import test sqlite:///$(DEMO)/positions.db
 	@$(BIN)/ptn-backtest candles synthetic $(DEMO)/candles
 	@$(BIN)/ptn-backtest run --config examples/demo.toml
