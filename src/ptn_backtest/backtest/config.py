@@ -1,6 +1,7 @@
 """The settings of a run: one frozen value from a TOML file, the environment and options."""
 
 import difflib
+import os
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -115,8 +116,9 @@ def load_config(
     for name, value in (_read_toml(file) if file else {}).items():
         where = f"{file}: {name}"
         parsed = _parse(name, value, where)
-        relative = isinstance(parsed, Path) and file is not None
-        values[name] = file.parent / parsed if relative and file else parsed
+        if isinstance(parsed, Path) and file:
+            parsed = Path(os.path.normpath(file.parent / parsed))
+        values[name] = parsed
     for variable, text in environment.items():
         if variable.startswith(ENVIRONMENT_PREFIX):
             name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
