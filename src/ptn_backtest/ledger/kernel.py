@@ -157,20 +157,13 @@ def _step(book: Book, timeline: Timeline, prices: PriceTable, target_ms: int) ->
         holding = book.holdings[i]
         if holding.after > 0:
             holding.fee = cached_carry(book, timeline, i, holding.after, target_ms)
-    ticks = 0
+    ticked = False
     if book.step[N_OPEN] > 0:
         start_ms = book.clock[LAST_UPDATE] + 1
         _begin_step(book, timeline, start_ms)
-        ticks = walk_ticks(book, timeline, prices, start_ms, target_ms)
-    for ledger in range(len(book.ledgers)):
-        if book.clock[LIQUIDATED] != NONE_MS:
-            return
-        if book.step[N_OPEN] == 0:
-            _record_product(book, timeline, ledger, target_ms, True)
-        elif ledger == PORTFOLIO_LEDGER or book.pairs[ledger - 1].open:
-            _book_batch(book, timeline, ledger, target_ms, ticks > 0)
-        else:
-            _record_product(book, timeline, ledger, target_ms, False)
+        ticked = walk_ticks(book, timeline, prices, start_ms, target_ms) > 0
+    if book.clock[LIQUIDATED] == NONE_MS:
+        _end_step(book, timeline, target_ms, ticked)
 
 
 @compiled
@@ -181,27 +174,60 @@ def _begin_step(book: Book, timeline: Timeline, start_ms: int) -> None:
             forget_price(book.pairs[pair])
     for ledger in range(1, len(book.ledgers)):
         if book.ledgers[ledger].used > 0 and not book.pairs[ledger - 1].open:
-            _record_product(book, timeline, ledger, start_ms, False)
+            _multiply(book, timeline, ledger, False)
+            _record_without_drift(book, timeline, ledger, start_ms)
 
 
 @compiled
-def _book_batch(book: Book, timeline: Timeline, ledger: int, at_ms: int, ticked: bool) -> None:
-    """The record at the end of a step, in the portfolio's ledger and those of open pairs.
+def _end_step(book: Book, timeline: Timeline, at_ms: int, ticked: bool) -> None:
+    """The record at the end of a step, in every ledger that has a position by then.
 
-    A position that the batch opens does not count yet; one that it changes counts with its return
-    after the order only where pair ledgers are built (quirk 10).
+    A value of 0 in any of them liquidates the trader: then nothing is recorded.
     """
-    row = book.ledgers[ledger]
-    if ticked:
-        value, spread, carry = row.value, row.spread, row.carry
-    else:
-        value, spread, carry = _product(book, timeline, ledger, True)
+    for ledger in range(len(book.ledgers)):
+        if _has_orders(book, timeline, ledger):
+            _read_batch(book, timeline, ledger, ticked)
+            if book.ledgers[ledger].value <= 0.0:
+                book.clock[LIQUIDATED] = at_ms
+                return
+    for ledger in range(len(book.ledgers)):
+        row = book.ledgers[ledger]
+        if not _has_orders(book, timeline, ledger):
+            continue
+        if ticked and _is_open_ledger(book, ledger):
+            value, spread, carry = row.value, row.spread, row.carry
+            record(book, timeline.sizes, ledger, at_ms, value, spread, carry, row.market_open)
+        else:
+            _record_without_drift(book, timeline, ledger, at_ms)
+
+
+@compiled
+def _read_batch(book: Book, timeline: Timeline, ledger: int, ticked: bool) -> None:
+    """Make a ledger's value what it is at the end of the step.
+
+    A position that the batch opens does not count yet, unless nothing was open; one that it changes
+    counts with its return after the order only where pair ledgers are built (quirk 10).
+    """
+    if book.step[N_OPEN] == 0:
+        _multiply(book, timeline, ledger, True)
+        return
+    if not _is_open_ledger(book, ledger):
+        _multiply(book, timeline, ledger, False)
+        return
+    if not ticked:
+        _multiply(book, timeline, ledger, True)
     if len(book.ledgers) > 1:
-        value = _replace_changed(book, timeline, ledger, value)
-    if ticked:
-        record(book, timeline.sizes, ledger, at_ms, value, spread, carry, row.market_open)
-    else:
-        _record_without_drift(book, timeline, ledger, at_ms, value, spread, carry)
+        book.ledgers[ledger].value = _replace_changed(
+            book, timeline, ledger, book.ledgers[ledger].value
+        )
+
+
+@compiled
+def _is_open_ledger(book: Book, ledger: int) -> bool:
+    """Whether a ledger has an open position, in a step that has one."""
+    if ledger == PORTFOLIO_LEDGER:
+        return book.step[N_OPEN] > 0
+    return book.pairs[ledger - 1].open
 
 
 @compiled
@@ -225,25 +251,23 @@ def _replace_changed(book: Book, timeline: Timeline, ledger: int, value: float) 
 
 
 @compiled
-def _product(
-    book: Book, timeline: Timeline, ledger: int, after: bool
-) -> tuple[float, float, float]:
-    """Products of returns, spread and carry fees over a ledger's positions, before or after a batch.
+def _multiply(book: Book, timeline: Timeline, ledger: int, after: bool) -> None:
+    """Take the products over a ledger's positions, before or after the batch.
 
     After the batch a position that it changes counts with its return after the order; the others
     count as they stand.
     """
-    value, spread, carry = 1.0, 1.0, 1.0
+    row = book.ledgers[ledger]
+    row.value, row.spread, row.carry = 1.0, 1.0, 1.0
     for i in range(len(book.holdings)):
         holding = book.holdings[i]
         known = holding.after if after else holding.known
         if known == 0 or not _belongs(timeline, i, ledger):
             continue
         state = state_after(timeline, i, known)
-        value *= state.return_at_close if known != holding.known else holding.value
-        spread *= state.spread_fee
-        carry *= holding.fee
-    return value, spread, carry
+        row.value *= state.return_at_close if known != holding.known else holding.value
+        row.spread *= state.spread_fee
+        row.carry *= holding.fee
 
 
 @compiled
@@ -252,36 +276,24 @@ def _belongs(timeline: Timeline, i: int, ledger: int) -> bool:
 
 
 @compiled
-def _record_product(book: Book, timeline: Timeline, ledger: int, at_ms: int, after: bool) -> None:
-    """Record a ledger without an open position, if it has a position yet."""
+def _has_orders(book: Book, timeline: Timeline, ledger: int) -> bool:
+    """Whether a ledger has a position, counting those that the batch opens."""
     for i in range(len(book.holdings)):
         if book.holdings[i].after > 0 and _belongs(timeline, i, ledger):
-            value, spread, carry = _product(book, timeline, ledger, after)
-            _record_without_drift(book, timeline, ledger, at_ms, value, spread, carry)
-            return
+            return True
+    return False
 
 
 @compiled
-def _record_without_drift(
-    book: Book,
-    timeline: Timeline,
-    ledger: int,
-    at_ms: int,
-    value: float,
-    spread: float,
-    carry: float,
-) -> None:
+def _record_without_drift(book: Book, timeline: Timeline, ledger: int, at_ms: int) -> None:
     """Record without an open position; a value that cannot have changed is kept to the last bit."""
-    used = book.ledgers[ledger].used
-    if ledger == PORTFOLIO_LEDGER and value <= 0.0 and used > 0:
-        book.clock[LIQUIDATED] = at_ms
-        return
-    if used > 0 and not book.step[BATCH_CLOSES]:
-        cp = book.cps[ledger, used - 1]
-        same_fees = spread == cp.prev_portfolio_spread_fee and carry == cp.prev_portfolio_carry_fee
-        if same_fees and _batch_is_mine(book, timeline, ledger):
+    row = book.ledgers[ledger]
+    value = row.value
+    if row.used > 0 and not book.step[BATCH_CLOSES] and _batch_is_mine(book, timeline, ledger):
+        cp = book.cps[ledger, row.used - 1]
+        if row.spread == cp.prev_portfolio_spread_fee and row.carry == cp.prev_portfolio_carry_fee:
             value = cp.prev_portfolio_ret
-    record(book, timeline.sizes, ledger, at_ms, value, spread, carry, False)
+    record(book, timeline.sizes, ledger, at_ms, value, row.spread, row.carry, False)
 
 
 @compiled
