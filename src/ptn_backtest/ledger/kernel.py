@@ -1,4 +1,4 @@
-"""The compiled walk over time: updates and steps (`definition.py` says the same in plain Python).
+"""The compiled walk over time: updates and steps (`ledger.definition` says the same in plain Python).
 
 An update continues a trader's ledgers to a later time. It consists of steps, each from the last
 one to the next orders; orders of one millisecond are one batch. A step with an open position has

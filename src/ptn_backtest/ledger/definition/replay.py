@@ -3,7 +3,7 @@
 The compiled kernel is tested against it, to the last bit. It is written for reading, from the text
 of the network's rules, not from the kernel, and takes seconds where that takes milliseconds; only
 the arithmetic of a single position (`positions.accounting`) is shared. What a position is worth and
-how a value is recorded stand in `definition_valuing` and `definition_recording`, time here. The
+how a value is recorded stand in `valuing` and `recording`, time here. The
 quirks of the network are named by their numbers in `docs/arithmetic.md`.
 
 A trader's orders are replayed in steps. A step ends at the orders of one millisecond (a batch), or
@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 
 from ptn_backtest.clock import DAY_MS, MINUTE_MS, NEVER_MS, SECOND_MS
 from ptn_backtest.ledger.checkpoint import PORTFOLIO, WINDOW_MS, LastKnownPrices
-from ptn_backtest.ledger.definition_recording import (
+from ptn_backtest.ledger.definition.recording import (
     OpenLedger,
     Reading,
     drop_old_checkpoints,
@@ -26,7 +26,7 @@ from ptn_backtest.ledger.definition_recording import (
     perf_ledger,
     record,
 )
-from ptn_backtest.ledger.definition_valuing import Holding, make_holding
+from ptn_backtest.ledger.definition.valuing import Holding, make_holding
 from ptn_backtest.ledger.state import LedgerState
 from ptn_backtest.positions.position import Position
 from ptn_backtest.prices.candles import CandleSource, Timespan

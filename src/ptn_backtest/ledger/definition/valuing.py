@@ -1,4 +1,4 @@
-"""The readable definition, part 3: what a position is worth (`valuing.py` compiled)."""
+"""The readable definition, part 3: what a position is worth (compiled: `ledger.valuing`)."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The readable definition, part 2: how a value becomes part of a ledger (`recording.py` compiled)."""
+"""The readable definition, part 2: how a value becomes part of a ledger (compiled: `ledger.recording`)."""
 
 import math
 from dataclasses import astuple, dataclass
