@@ -8,7 +8,8 @@ import pytest
 from ptn_backtest.bundles.bundle import Bundle, read_bundle
 from ptn_backtest.bundles.comparing import Comparison
 from ptn_backtest.clock import HOUR_MS, MINUTE_MS, SECOND_MS
-from ptn_backtest.ledger.definition import _Step, _ticks, define_ledgers
+from ptn_backtest.ledger.definition import define_ledgers
+from ptn_backtest.ledger.definition.replay import _Step, _ticks
 from ptn_backtest.ledger.state import LedgerState
 
 SMALL_GOLDEN = (
