@@ -25,7 +25,7 @@ FIRST_PRICES = {"BTCUSD": 50_000.0, "ETHUSD": 3_000.0, "EURUSD": 1.1, "USDJPY": 
 
 INTERESTING_MS = (
     DEFAULT_RULEBOOK.fee_v4_ms,
-    DEFAULT_RULEBOOK.fee_v6_ms,
+    DEFAULT_RULEBOOK.carry_from_ms,
     DEFAULT_RULEBOOK.slippage_v1_ms,
     1_741_380_000_000,  # Friday 7 March 2025, 20:40 UTC: forex closes, then New York changes clocks
     1_735_073_990_000,  # 24 December 2024, 20:59:50 UTC: a carry interval ends, Christmas follows

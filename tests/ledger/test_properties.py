@@ -22,7 +22,7 @@ _CALM = (HealthCheck.too_slow, HealthCheck.data_too_large)
 
 
 def kernel_state(
-    trader: Trader, update_times_ms: Sequence[int], state: LedgerState = NEW
+    trader: Trader, update_times_ms: Sequence[int] | None = None, state: LedgerState = NEW
 ) -> LedgerState:
     timeline = build_timeline(
         trader.positions, trader.account_sizes, use_slippage=trader.use_slippage
@@ -37,8 +37,20 @@ def kernel_state(
         timeline,
         prices,
         {pair.trade_pair_id: row for row, pair in enumerate(timeline.pairs)},
-        update_times_ms,
+        trader.update_times_ms if update_times_ms is None else update_times_ms,
         state,
+        portfolio_only=trader.portfolio_only,
+        window_ms=trader.window_ms,
+    )
+
+
+def defined_state(trader: Trader) -> LedgerState:
+    return define_ledgers(
+        trader.positions,
+        trader.candles,
+        trader.update_times_ms,
+        account_sizes=trader.account_sizes,
+        use_slippage=trader.use_slippage,
         portfolio_only=trader.portfolio_only,
         window_ms=trader.window_ms,
     )
@@ -57,17 +69,7 @@ def differences(mine: object, theirs: object, path: str = "") -> list[str]:
 @settings(max_examples=150, deadline=None, suppress_health_check=_CALM)
 @given(traders())
 def test_the_kernel_is_its_definition_to_the_last_bit(trader: Trader) -> None:
-    compiled = kernel_state(trader, trader.update_times_ms)
-    defined = define_ledgers(
-        trader.positions,
-        trader.candles,
-        trader.update_times_ms,
-        account_sizes=trader.account_sizes,
-        use_slippage=trader.use_slippage,
-        portfolio_only=trader.portfolio_only,
-        window_ms=trader.window_ms,
-    )
-    assert differences(compiled.to_dict(), defined.to_dict()) == []
+    assert differences(kernel_state(trader).to_dict(), defined_state(trader).to_dict()) == []
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=_CALM)
@@ -101,7 +103,7 @@ def test_an_update_knows_nothing_of_later_orders(trader: Trader) -> None:
 @settings(max_examples=60, deadline=None, suppress_health_check=_CALM)
 @given(traders())
 def test_what_a_ledger_promises(trader: Trader) -> None:
-    state = kernel_state(trader, trader.update_times_ms)
+    state = kernel_state(trader)
     for ledger in state.ledgers.values():
         cps = ledger.cps
         assert len(cps) > 0
@@ -123,7 +125,7 @@ def test_what_a_ledger_promises(trader: Trader) -> None:
 @given(traders())
 def test_changes_add_up_to_the_value(trader: Trader) -> None:
     trader = replace(trader, window_ms=WINDOW_MS)
-    for ledger in kernel_state(trader, trader.update_times_ms).ledgers.values():
+    for ledger in kernel_state(trader).ledgers.values():
         for changes, value in (
             (("gain", "loss"), "prev_portfolio_ret"),
             (("spread_fee_loss",), "prev_portfolio_spread_fee"),
@@ -142,7 +144,7 @@ def test_the_portfolio_is_the_product_of_its_pairs(trader: Trader) -> None:
     portfolio and the pairs' ledgers differently, and may keep the difference (quirk 11).
     """
     trader = replace(trader, portfolio_only=False)
-    state = kernel_state(trader, trader.update_times_ms)
+    state = kernel_state(trader)
     assume(state.liquidated_ms is None)
     pairs = [ledger for name, ledger in state.ledgers.items() if name != PORTFOLIO]
     for name in ("prev_portfolio_ret", "prev_portfolio_spread_fee", "prev_portfolio_carry_fee"):

@@ -13,11 +13,13 @@ from ptn_backtest.positions.conversion import convert
 from ptn_backtest.positions.fees import time_to_interval_end
 from ptn_backtest.positions.order import Order, OrderType
 from ptn_backtest.positions.position import Position
-from ptn_backtest.rulebook import CRYPTO_CARRY, FOREX_CARRY
+from ptn_backtest.rulebook import DEFAULT_RULEBOOK
 from ptn_backtest.sources.checkpoint_file import CheckpointPositionSource
 from ptn_backtest.sources.records import OrderRecord, PositionRecord
 from ptn_backtest.trade_pairs import TradePair
 
+CRYPTO_CARRY = DEFAULT_RULEBOOK.carry(TradePair.from_trade_pair_id("BTCUSD"))
+FOREX_CARRY = DEFAULT_RULEBOOK.carry(TradePair.from_trade_pair_id("EURUSD"))
 MARCH_2025 = 1_740_787_200_000  # 2025-03-01 00:00 UTC, a Saturday; slippage counts
 HOUR = 3_600_000
 DAY = 24 * HOUR

@@ -69,7 +69,7 @@ def test_orders_lie_in_the_range_after_fee_v6_and_slippage_v1(positions):
     times = [order.processed_ms for position in positions for order in position.orders]
     assert min(times) >= START_MS
     assert max(times) <= END_MS
-    assert min(times) > max(DEFAULT_RULEBOOK.fee_v6_ms, DEFAULT_RULEBOOK.slippage_v1_ms)
+    assert min(times) > max(DEFAULT_RULEBOOK.carry_from_ms, DEFAULT_RULEBOOK.slippage_v1_ms)
 
 
 def test_ids_are_unique_and_records_ordered():

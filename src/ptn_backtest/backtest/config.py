@@ -12,6 +12,7 @@ from ptn_backtest.backtest.execution import ParallelizationMode
 from ptn_backtest.clock import DAY_MS, parse_time
 from ptn_backtest.errors import ConfigError
 from ptn_backtest.ledger.checkpoint import WINDOW_MS
+from ptn_backtest.rulebook import DEFAULT_NAME, SHIPPED
 from ptn_backtest.sources.passwords import hide_passwords
 
 ENVIRONMENT_PREFIX = "PTN_BACKTEST_"
@@ -37,6 +38,7 @@ class BacktestConfig:
         hotkeys: only these traders; empty for all.
         run_challenge: challenge period rules.
         run_elimination: elimination rules.
+        rulebook: name of a shipped rulebook, or a TOML file.
         use_slippage: True always, False never, None by the network's date.
         recalculate_slippage: compute the slippage of orders anew.
         fetch_slippage_data: fetch bid and ask for it first.
@@ -68,6 +70,7 @@ class BacktestConfig:
     hotkeys: tuple[str, ...] = ()
     run_challenge: bool = False
     run_elimination: bool = False
+    rulebook: str = DEFAULT_NAME
     use_slippage: bool | None = None
     recalculate_slippage: bool = False
     fetch_slippage_data: bool = False
@@ -116,6 +119,8 @@ def load_config(
     for name, value in (_read_toml(file) if file else {}).items():
         where = f"{file}: {name}"
         parsed = _parse(name, value, where)
+        if name == "rulebook" and parsed not in SHIPPED and file:
+            parsed = os.path.normpath(file.parent / parsed)
         if isinstance(parsed, Path) and file:
             parsed = Path(os.path.normpath(file.parent / parsed))
         values[name] = parsed
@@ -214,6 +219,12 @@ def _text(value: str | None) -> str | None:
     return value
 
 
+def _name(value: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{value!r} is not a name or file")
+    return value
+
+
 def _path(value: str | Path | None) -> Path | None:
     return Path(value).expanduser() if value else None
 
@@ -275,6 +286,7 @@ _PARSERS: Mapping[str, Callable[[Any], Any]] = {
     "hotkeys": _names,
     "run_challenge": _flag,
     "run_elimination": _flag,
+    "rulebook": _name,
     "use_slippage": _optional_flag,
     "recalculate_slippage": _flag,
     "fetch_slippage_data": _flag,

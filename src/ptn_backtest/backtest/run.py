@@ -4,6 +4,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Iterable
+from typing import Any
 
 from ptn_backtest.backtest.config import BacktestConfig
 from ptn_backtest.backtest.execution import check_mode
@@ -16,6 +17,7 @@ from ptn_backtest.ledger.manager import LedgerSettings, PerfLedgerManager
 from ptn_backtest.positions.accounting import position_states
 from ptn_backtest.positions.position import Position
 from ptn_backtest.prices.table import fingerprint
+from ptn_backtest.rulebook import load_rulebook
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +30,7 @@ def run_backtest(config: BacktestConfig) -> RunResult:
         BacktestError: the inputs cannot be read, or candles are missing.
     """
     refuse_unavailable(config)
+    rulebook = load_rulebook(config.rulebook)
     inputs = load_inputs(config)
     if not len(inputs.positions):
         return _empty_result(config, inputs)
@@ -39,6 +42,7 @@ def run_backtest(config: BacktestConfig) -> RunResult:
         inputs.end_ms,
         interval_ms=config.interval_ms,
         settings=LedgerSettings(
+            rulebook=rulebook,
             use_slippage=config.use_slippage,
             portfolio_only=config.build_portfolio_ledgers_only,
             window_ms=config.target_ledger_window_ms,
@@ -88,7 +92,7 @@ def _gather(
         "candles": len(manager.prices.minute_ms) + len(manager.prices.second_ms),
     }
     return RunResult(
-        settings=config.recorded(),
+        settings=_settings(config),
         source=inputs.source,
         inputs={
             "positions": positions_fingerprint(manager.positions),
@@ -109,9 +113,14 @@ def _gather(
     )
 
 
+def _settings(config: BacktestConfig) -> dict[str, Any]:
+    """The settings as run.json records them: the rulebook whole, not by its name."""
+    return {**config.recorded(), "rulebook": load_rulebook(config.rulebook).to_dict()}
+
+
 def _empty_result(config: BacktestConfig, inputs: Inputs) -> RunResult:
     return RunResult(
-        settings=config.recorded(),
+        settings=_settings(config),
         source=inputs.source,
         inputs={"positions": positions_fingerprint([]), "candles": ""},
         counts=inputs.conversion.counts,

@@ -17,10 +17,17 @@ from typing import Any, Literal, cast
 
 from ptn_backtest.bundles.candle_file import BundleCandles
 from ptn_backtest.clock import NEVER_MS
-from ptn_backtest.errors import BundleError
+from ptn_backtest.errors import BundleError, ConfigError
 from ptn_backtest.ledger.checkpoint import WINDOW_MS
 from ptn_backtest.positions.conversion import convert, explain
 from ptn_backtest.positions.position import Position
+from ptn_backtest.rulebook import (
+    DEFAULT_NAME,
+    DEFAULT_RULEBOOK,
+    Rulebook,
+    load_rulebook,
+    rulebook_from,
+)
 from ptn_backtest.sources.numeric import real_number
 from ptn_backtest.sources.shapes import position_record
 
@@ -44,6 +51,7 @@ class BundleSettings:
         start_time_ms: first step of mode "backtest", None in mode "ledger".
         account_sizes: {hotkey: ((update time in ms, USD), ...)}.
         use_slippage: True always, False never, None by the network's date.
+        rulebook: fees and dates.
         build_portfolio_ledgers_only: no ledgers by trade pair.
         target_ledger_window_ms: time that a ledger's checkpoints may cover.
         run_challenge: challenge period rules.
@@ -56,6 +64,7 @@ class BundleSettings:
     start_time_ms: int | None = None
     account_sizes: Mapping[str, tuple[tuple[int, float], ...]] = field(default_factory=dict)
     use_slippage: bool | None = None
+    rulebook: Rulebook = DEFAULT_RULEBOOK
     build_portfolio_ledgers_only: bool = False
     target_ledger_window_ms: int = WINDOW_MS
     run_challenge: bool = False
@@ -143,6 +152,7 @@ def scenario_json(
     if settings.mode == "ledger":
         for of_backtests in ("start_time_ms", "run_challenge", "run_elimination", "run_scoring"):
             del plain[of_backtests]
+    plain["rulebook"] = settings.rulebook.to_dict()
     sizes = {k: [list(size) for size in v] for k, v in sorted(settings.account_sizes.items())}
     return {
         "format_version": FORMAT_VERSION,
@@ -187,12 +197,22 @@ def _settings(place: "_Place") -> BundleSettings:
         start_time_ms=start_ms,
         account_sizes=_account_sizes(place),
         use_slippage=place.optional_flag("use_slippage"),
+        rulebook=_rulebook(place),
         build_portfolio_ledgers_only=place.flag("build_portfolio_ledgers_only"),
         target_ledger_window_ms=window_ms,
         run_challenge=place.flag("run_challenge"),
         run_elimination=place.flag("run_elimination"),
         run_scoring=place.flag("run_scoring"),
     )
+
+
+def _rulebook(place: "_Place") -> Rulebook:
+    """The default, a shipped one by its name, or a whole one as `Rulebook.to_dict` writes it."""
+    found = place.value("rulebook", DEFAULT_NAME)
+    try:
+        return load_rulebook(found) if isinstance(found, str) else rulebook_from(found, "rulebook")
+    except (ConfigError, AttributeError) as error:
+        raise place.fault("rulebook", f"cannot be used: {error}") from None
 
 
 def _update_times(place: "_Place", mode: str) -> tuple[int, ...]:

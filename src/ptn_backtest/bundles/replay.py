@@ -15,6 +15,7 @@ from ptn_backtest.positions.manager import PositionManager
 from ptn_backtest.positions.order import Order
 from ptn_backtest.positions.position import Position
 from ptn_backtest.results.statistics import Dates, Floats, daily_pnl, daily_returns
+from ptn_backtest.rulebook import Rulebook
 
 Results = dict[str, Any]
 """JSON-ready; numbers that are not finite stand as "inf", "-inf", "nan"."""
@@ -97,6 +98,7 @@ def _replayed(bundle: Bundle) -> BacktestManager:
         settings.start_ms,
         settings.end_ms,
         settings=LedgerSettings(
+            rulebook=settings.rulebook,
             use_slippage=settings.use_slippage,
             portfolio_only=settings.build_portfolio_ledgers_only,
             window_ms=settings.target_ledger_window_ms,
@@ -133,7 +135,8 @@ def _ledger_sections(ledgers: Mapping[str, Mapping[str, PerfLedger]]) -> Results
 
 
 def _position(bundle: Bundle, position: Position, times_ms: Collection[int] | None) -> Results:
-    state = replay(position, use_slippage=bundle.settings.use_slippage)
+    rulebook = bundle.settings.rulebook
+    state = replay(position, rulebook, use_slippage=bundle.settings.use_slippage)
     if times_ms is None:
         times_ms = {bundle.settings.end_ms} | ({state.close_ms} if state.close_ms else set())
     return {
@@ -155,7 +158,7 @@ def _position(bundle: Bundle, position: Position, times_ms: Collection[int] | No
         "cumulative_leverage": state.cumulative_leverage,
         "max_leverage_seen": state.max_leverage_seen,
         "orders": [_order(order) for order in position.orders],
-        "carry_fee_at": {str(t): _fees(position, state, t) for t in sorted(times_ms)},
+        "carry_fee_at": {str(t): _fees(position, state, t, rulebook) for t in sorted(times_ms)},
         "spread_fee": state.spread_fee,
     }
 
@@ -172,8 +175,8 @@ def _order(order: Order) -> Results:
     }
 
 
-def _fees(position: Position, state: PositionState, at_ms: int) -> Results:
-    carry, next_ms = carry_fee_at(position, at_ms)
+def _fees(position: Position, state: PositionState, at_ms: int, rulebook: Rulebook) -> Results:
+    carry, next_ms = carry_fee_at(position, at_ms, rulebook)
     return {"carry_fee": carry, "next_update_ms": next_ms, "spread_fee": state.spread_fee}
 
 

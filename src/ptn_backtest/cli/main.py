@@ -12,6 +12,7 @@ _COMMANDS = {
     "run": "ptn_backtest.cli.run:run",
     "positions": "ptn_backtest.cli.positions:positions",
     "candles": "ptn_backtest.cli.candles:candles",
+    "rules": "ptn_backtest.cli.rules:rules",
     "bundle": "ptn_backtest.cli.bundle:bundle",
 }
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from ptn_backtest.cli.positions_audit import audit
 from ptn_backtest.cli.positions_output import (
     SHOWN,
     number,
@@ -103,6 +104,9 @@ def positions() -> None:
       taoshi            the private package taoshi.ts.ptn
       test              the bundled synthetic test positions
     """
+
+
+positions.add_command(audit)
 
 
 @positions.command("import")

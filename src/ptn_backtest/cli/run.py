@@ -37,6 +37,7 @@ _VALUES: dict[str, tuple[str, str]] = {
     "interval_ms": ("MS", "Time between updates. Default: one day."),
     "history": ("full|range", "full also loads positions closed before the start (default)."),
     "test_single_hotkey": ("HOTKEY", "Only this trader."),
+    "rulebook": ("NAME|FILE", "The rules: 2024-05, 2024-07, 2025-07, 2025-11 (default), or yours."),
     "use_slippage": ("true|false|by-date", "Slippage always, never, or by date (default)."),
     "capital": ("USD", "What leverage 1 stands for, for slippage. Default: 100000."),
     "parallel_mode": ("MODE", "SERIAL (0, default); PYSPARK (1), MULTIPROCESSING (2) will follow."),

@@ -54,6 +54,7 @@ HOLDING = np.dtype(
         ("carry", np.float64),
         ("carry_until_ms", np.int64),
         ("fee", np.float64),
+        ("spread", np.float64),
         ("minute_at", np.int64),
         ("second_at", np.int64),
         ("session_at", np.int64),
@@ -61,7 +62,8 @@ HOLDING = np.dtype(
 )
 """A position: `known` orders so far, and `after` the batch of the step under way; `current` and
 `value`, its return without and with fees as last seen; `carry`, `carry_until_ms`, cached fee and its
-next change (`NONE_MS` = none); `fee`, carry as last asked; `*_at`, places in the price table."""
+next change (`NONE_MS` = none); `fee`, `spread`, carry and spread as last
+asked; `*_at`, places in the price table."""
 
 
 LAST_UPDATE, LIQUIDATED, CURSOR = 0, 1, 2

@@ -28,7 +28,7 @@ from ptn_backtest.ledger.recording import (
 from ptn_backtest.ledger.ticks import walk_ticks
 from ptn_backtest.ledger.timeline import Timeline
 from ptn_backtest.ledger.valuing import (
-    cached_carry,
+    ask_fees,
     is_closed,
     is_open,
     resume_values,
@@ -156,25 +156,34 @@ def _step(book: Book, timeline: Timeline, prices: PriceTable, target_ms: int) ->
     for i in range(len(book.holdings)):
         holding = book.holdings[i]
         if holding.after > 0:
-            holding.fee = cached_carry(book, timeline, i, holding.after, target_ms)
+            ask_fees(book, timeline, i, holding.after, target_ms)
     ticked = False
     if book.step[N_OPEN] > 0:
         start_ms = book.clock[LAST_UPDATE] + 1
         _begin_step(book, timeline, start_ms)
-        ticked = walk_ticks(book, timeline, prices, start_ms, target_ms) > 0
+        if book.clock[LIQUIDATED] == NONE_MS:
+            ticked = walk_ticks(book, timeline, prices, start_ms, target_ms) > 0
     if book.clock[LIQUIDATED] == NONE_MS:
         _end_step(book, timeline, target_ms, ticked)
 
 
 @compiled
 def _begin_step(book: Book, timeline: Timeline, start_ms: int) -> None:
-    """Pairs with nothing open lose their last known price; their ledgers get a record."""
+    """Pairs with nothing open lose their last known price; their ledgers get a record.
+
+    A pair may have been lost within the millisecond of its first order: that liquidates here.
+    """
     for pair in range(len(book.pairs)):
         if not book.pairs[pair].open:
             forget_price(book.pairs[pair])
     for ledger in range(1, len(book.ledgers)):
         if book.ledgers[ledger].used > 0 and not book.pairs[ledger - 1].open:
             _multiply(book, timeline, ledger, False)
+            if book.ledgers[ledger].value <= 0.0:
+                book.clock[LIQUIDATED] = start_ms
+                return
+    for ledger in range(1, len(book.ledgers)):
+        if book.ledgers[ledger].used > 0 and not book.pairs[ledger - 1].open:
             _record_without_drift(book, timeline, ledger, start_ms)
 
 
@@ -182,12 +191,13 @@ def _begin_step(book: Book, timeline: Timeline, start_ms: int) -> None:
 def _end_step(book: Book, timeline: Timeline, at_ms: int, ticked: bool) -> None:
     """The record at the end of a step, in every ledger that has a position by then.
 
-    A value of 0 in any of them liquidates the trader: then nothing is recorded.
+    A value of 0 in any of them liquidates the trader: then nothing is recorded. The very first
+    record only opens the ledgers, whatever the value.
     """
     for ledger in range(len(book.ledgers)):
         if _has_orders(book, timeline, ledger):
             _read_batch(book, timeline, ledger, ticked)
-            if book.ledgers[ledger].value <= 0.0:
+            if book.ledgers[ledger].value <= 0.0 and book.ledgers[PORTFOLIO_LEDGER].used > 0:
                 book.clock[LIQUIDATED] = at_ms
                 return
     for ledger in range(len(book.ledgers)):
@@ -244,7 +254,7 @@ def _replace_changed(book: Book, timeline: Timeline, ledger: int, value: float) 
             counts = i == book.step[FIRST_CHANGED]
         else:
             counts = timeline.columns.positions[i].pair == ledger - 1
-        if counts:
+        if counts and value > 0.0:
             after = state_after(timeline, i, holding.after)
             value = value / holding.value * after.return_at_close
     return value
@@ -266,7 +276,7 @@ def _multiply(book: Book, timeline: Timeline, ledger: int, after: bool) -> None:
             continue
         state = state_after(timeline, i, known)
         row.value *= state.return_at_close if known != holding.known else holding.value
-        row.spread *= state.spread_fee
+        row.spread *= holding.spread
         row.carry *= holding.fee
 
 

@@ -7,7 +7,7 @@ from ptn_backtest.compiled import compiled
 from ptn_backtest.ledger.book import LIQUIDATED, N_OPEN, PORTFOLIO_LEDGER, Book
 from ptn_backtest.ledger.recording import record, remember_price
 from ptn_backtest.ledger.timeline import Timeline
-from ptn_backtest.ledger.valuing import cached_carry, current_return_at, is_closed, state_after
+from ptn_backtest.ledger.valuing import ask_fees, current_return_at, is_closed
 from ptn_backtest.positions.columns import Floats, Ints
 from ptn_backtest.prices.table import PriceTable
 
@@ -62,12 +62,11 @@ def _multiply_closed(book: Book, timeline: Timeline) -> None:
         holding = book.holdings[i]
         if holding.known == 0 or not is_closed(timeline, i, holding.known):
             continue
-        spread = state_after(timeline, i, holding.known).spread_fee
         for ledger in (PORTFOLIO_LEDGER, 1 + timeline.columns.positions[i].pair):
             if ledger < len(book.ledgers):
                 row = book.ledgers[ledger]
                 row.closed_value *= holding.value
-                row.closed_spread *= spread
+                row.closed_spread *= holding.spread
                 row.closed_carry *= holding.fee
 
 
@@ -82,12 +81,11 @@ def _multiply_open(book: Book, timeline: Timeline) -> None:
     for j in range(book.step[N_OPEN]):
         i = book.open[j]
         holding = book.holdings[i]
-        spread = state_after(timeline, i, holding.known).spread_fee
         for ledger in (PORTFOLIO_LEDGER, 1 + timeline.columns.positions[i].pair):
             if ledger < len(book.ledgers):
                 row = book.ledgers[ledger]
                 row.value *= holding.value
-                row.spread *= spread
+                row.spread *= holding.spread
                 row.carry *= holding.fee
 
 
@@ -101,7 +99,7 @@ def _value_open_positions(
         i = book.open[j]
         holding, index = book.holdings[i], timeline.columns.positions[i].pair
         pair = book.pairs[index]
-        holding.fee = cached_carry(book, timeline, i, holding.known, second_ms)
+        ask_fees(book, timeline, i, holding.known, second_ms)
         if not _is_market_open(book, prices, i, pair.row, second_ms):
             continue  # the value waits for the first open tick (quirk 9)
         book.ledgers[PORTFOLIO_LEDGER].market_open = True
@@ -111,8 +109,7 @@ def _value_open_positions(
         if found:
             remember_price(pair, price, second_ms)
             holding.current = current_return_at(timeline, i, holding.known, price)
-        spread = state_after(timeline, i, holding.known).spread_fee
-        holding.value = holding.current * (holding.fee * spread)
+        holding.value = holding.current * (holding.fee * holding.spread)
 
 
 @compiled

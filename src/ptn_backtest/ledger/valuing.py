@@ -3,7 +3,7 @@
 from ptn_backtest.compiled import compiled
 from ptn_backtest.ledger.book import NONE_MS, Book
 from ptn_backtest.ledger.timeline import Timeline
-from ptn_backtest.positions.accounting import carry_at
+from ptn_backtest.positions.accounting import carry_at, charged_spread
 from ptn_backtest.positions.columns import Row
 
 
@@ -58,6 +58,14 @@ def cached_carry(book: Book, timeline: Timeline, i: int, known: int, at_ms: int)
 
 
 @compiled
+def ask_fees(book: Book, timeline: Timeline, i: int, known: int, at_ms: int) -> None:
+    """Ask for both fees of position i at a time, with `known` orders."""
+    holding = book.holdings[i]
+    holding.fee = cached_carry(book, timeline, i, known, at_ms)
+    holding.spread = charged_spread(state_after(timeline, i, known), timeline.rules, at_ms)
+
+
+@compiled
 def stand_after_orders(book: Book, timeline: Timeline, i: int) -> None:
     """Value position i as its last known order left it."""
     holding = book.holdings[i]
@@ -78,6 +86,6 @@ def resume_values(book: Book, timeline: Timeline, last_update_ms: int) -> None:
         last_order = timeline.columns.orders[position.first + known - 1]
         pair = book.pairs[position.pair]
         if is_open(timeline, i, known) and pair.price_ms > last_order.time_ms:
-            carry = cached_carry(book, timeline, i, known, last_update_ms)
+            ask_fees(book, timeline, i, known, last_update_ms)
             holding.current = current_return_at(timeline, i, known, pair.price)
-            holding.value = holding.current * (carry * state_after(timeline, i, known).spread_fee)
+            holding.value = holding.current * (holding.fee * holding.spread)

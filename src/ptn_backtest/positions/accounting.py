@@ -63,7 +63,7 @@ class PositionState:
         realized_pnl: in price units x leverage.
         cumulative_leverage: sum of |leverage changes|, which the spread fee is charged on.
         max_leverage_seen: largest |leverage| held.
-        spread_fee: factor of the spread fee.
+        spread_fee: factor of the spread fee, at times when it is charged.
     """
 
     position_type: OrderType
@@ -170,7 +170,7 @@ def carry_at(
     if 0 <= close < last:
         last = close + 1
         at_ms = min(at_ms, columns.orders[close].time_ms)
-    return carry_fee(position, columns.orders, accounts.after, last, at_ms, rules.fee_v6_ms)
+    return carry_fee(position, columns.orders, accounts.after, last, at_ms, rules.carry_from_ms)
 
 
 @compiled
@@ -230,7 +230,8 @@ def _apply(
         # the return stays, with the carry fee of the order before
         asked_ms = columns.orders[k - 1].time_ms
         carry = carry_at(columns, rules, accounts, i, k + 1 - position.first, asked_ms)[0]
-        after.return_at_close = after.current_return * (carry * after.spread_fee)
+        spread = charged_spread(after, rules, order.time_ms)
+        after.return_at_close = after.current_return * (carry * spread)
         return
     adds = order.kind == kind
     if k > position.first:
@@ -293,4 +294,10 @@ def _fee(
     if at_ms < rules.fee_v4_ms:
         return 1 - position.pair_fee * after.max_leverage
     carry = carry_at(columns, rules, accounts, i, k + 1 - position.first, at_ms)[0]
-    return carry * after.spread_fee
+    return carry * charged_spread(after, rules, at_ms)
+
+
+@compiled
+def charged_spread(after: Row, rules: AccountingRules, at_ms: int) -> float:
+    """Factor of the spread fee at a time; a rulebook may end it when slippage begins."""
+    return after.spread_fee if at_ms < rules.spread_until_ms else 1.0

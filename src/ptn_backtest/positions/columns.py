@@ -60,16 +60,18 @@ class AccountingRules(NamedTuple):
     """The dates that position arithmetic turns on, ms."""
 
     fee_v4_ms: int
-    fee_v6_ms: int
+    carry_from_ms: int
     slippage_from_ms: int
+    spread_until_ms: int
 
 
 def accounting_rules(rulebook: Rulebook, use_slippage: bool | None) -> AccountingRules:
     """The rulebook's dates, with the run's choice for slippage."""
     return AccountingRules(
         fee_v4_ms=rulebook.fee_v4_ms,
-        fee_v6_ms=rulebook.fee_v6_ms,
+        carry_from_ms=rulebook.carry_from_ms,
         slippage_from_ms=rulebook.slippage_from_ms(use_slippage),
+        spread_until_ms=rulebook.spread_until_ms(use_slippage),
     )
 
 

@@ -68,7 +68,8 @@ class Holding:
         A cached carry fee serves until its next change, even if orders changed the leverage
         meanwhile (quirk 7).
         """
-        self.spread = float(self.accounts.after["spread_fee"][n_orders - 1])
+        charged = at_ms < self.rules.spread_until_ms
+        self.spread = float(self.accounts.after["spread_fee"][n_orders - 1]) if charged else 1.0
         asked_ms = min(at_ms, self.close_ms) if self.is_closed_after(n_orders) else at_ms
         if self.cached_carry is not None:
             self.carry, next_ms = self.cached_carry
