@@ -9,6 +9,7 @@
     ├── UnknownTradePair       an id that is not in the table of trade pairs
     ├── CandleError            candles are malformed
     │   └── MissingCandles     candles that a run needs are not in the store
+    ├── SlippageError          an order's slippage has no rule
     ├── LedgerError            a ledger cannot be continued from the given state
     ├── BundleError            a replay bundle is malformed
     └── NotAvailableYet        a documented feature that this version does not have
@@ -51,6 +52,10 @@ class CandleError(BacktestError):
 
 class MissingCandles(CandleError):  # noqa: N818
     """Candles that a run needs are not in the store."""
+
+
+class SlippageError(BacktestError):
+    """The rules give no slippage for an order."""
 
 
 class LedgerError(BacktestError):

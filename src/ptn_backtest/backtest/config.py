@@ -1,6 +1,7 @@
 """The settings of a run: one frozen value from a TOML file, the environment and options."""
 
 import difflib
+import math
 import os
 import tomllib
 from collections.abc import Callable, Mapping
@@ -40,7 +41,7 @@ class BacktestConfig:
         run_elimination: elimination rules.
         rulebook: name of a shipped rulebook, or a TOML file.
         use_slippage: True always, False never, None by the network's date.
-        recalculate_slippage: compute the slippage of orders anew.
+        recalculate_slippage: compute the slippage of every order anew, in place of the stored one.
         fetch_slippage_data: fetch bid and ask for it first.
         capital: USD that leverage 1 stands for, for slippage.
         build_portfolio_ledgers_only: no ledgers by trade pair.
@@ -240,6 +241,13 @@ def _positive(value: int | str) -> int:
     return number
 
 
+def _amount(value: float | str) -> float:
+    number = float(value)
+    if not 0 < number < math.inf:
+        raise ValueError(f"{value!r} is not an amount above 0")
+    return number
+
+
 def _names(value: str | list[str] | tuple[str, ...] | None) -> tuple[str, ...]:
     if not value:
         return ()
@@ -290,7 +298,7 @@ _PARSERS: Mapping[str, Callable[[Any], Any]] = {
     "use_slippage": _optional_flag,
     "recalculate_slippage": _flag,
     "fetch_slippage_data": _flag,
-    "capital": float,
+    "capital": _amount,
     "build_portfolio_ledgers_only": _flag,
     "parallel_mode": _mode,
     "target_ledger_window_ms": _positive,

@@ -8,10 +8,13 @@ from pathlib import Path
 
 from ptn_backtest.backtest.config import BacktestConfig
 from ptn_backtest.clock import MINUTE_MS, format_time
-from ptn_backtest.errors import ConfigError
+from ptn_backtest.errors import ConfigError, SlippageError
 from ptn_backtest.positions.conversion import Conversion, convert
 from ptn_backtest.positions.manager import PositionManager
+from ptn_backtest.positions.position import Position
+from ptn_backtest.positions.slippage import with_slippage
 from ptn_backtest.prices.candles import Timespan
+from ptn_backtest.prices.daily import market_lookup
 from ptn_backtest.prices.store import CandleStore
 from ptn_backtest.sources.locate import open_source
 from ptn_backtest.sources.records import PositionQuery, PositionSource
@@ -36,6 +39,7 @@ class Inputs:
         end_ms: last update time.
         synthetic: True where positions or candles are made up for tests.
         timings: {phase: seconds}.
+        warnings: sentences on what loading had to do without.
     """
 
     source: str
@@ -47,6 +51,7 @@ class Inputs:
     end_ms: int
     synthetic: bool
     timings: Mapping[str, float]
+    warnings: tuple[str, ...] = ()
 
 
 def load_inputs(config: BacktestConfig) -> Inputs:
@@ -79,7 +84,11 @@ def load_inputs(config: BacktestConfig) -> Inputs:
     conversion = convert(source.read(query), split=config.split_positions, strict=config.strict)
     account_sizes = source.read_account_sizes(query)
     loaded = time.perf_counter() - begun
-    positions = PositionManager(conversion.positions)
+    warnings: tuple[str, ...] = ()
+    replayed = conversion.positions
+    if config.recalculate_slippage:
+        replayed, warnings = _recalculated(config, replayed, candles)
+    positions = PositionManager(replayed)
     log.info("%d positions of %d traders in %.3f s", len(positions), len(positions.hotkeys), loaded)
     start_ms, end_ms = _time_range(config, positions, candles)
     return Inputs(
@@ -92,7 +101,31 @@ def load_inputs(config: BacktestConfig) -> Inputs:
         end_ms=end_ms,
         synthetic=candles.synthetic or config.use_test_positions,
         timings={"load": loaded},
+        warnings=warnings,
     )
+
+
+def _recalculated(
+    config: BacktestConfig, positions: list[Position], candles: CandleStore
+) -> tuple[list[Position], tuple[str, ...]]:
+    """The positions with every order's slippage computed anew, and what that had to do without.
+
+    Raises:
+        SlippageError: `strict`, and an order's slippage cannot be computed.
+    """
+    begun = time.perf_counter()
+    changed, report = with_slippage(
+        positions, market_lookup(candles), capital=config.capital, recalculate=True
+    )
+    log.info(
+        "slippage of %d orders computed, %d changed, in %.3f s",
+        report.n_computed,
+        report.n_changed,
+        time.perf_counter() - begun,
+    )
+    if config.strict and report.n_unfilled:
+        raise SlippageError("\n".join(report.warnings))
+    return changed, report.warnings
 
 
 def open_position_source(config: BacktestConfig) -> PositionSource:

@@ -70,12 +70,11 @@ def refuse_unavailable(config: BacktestConfig) -> None:
     """
     check_mode(config.parallel_mode)
     refuse_rules(run_challenge=config.run_challenge, run_elimination=config.run_elimination)
-    for name in ("recalculate_slippage", "fetch_slippage_data"):
-        if getattr(config, name):
-            raise NotAvailableYet(
-                f"{name} is not in this version: the replay uses the slippage stored on each "
-                f"order; set {name} to false"
-            )
+    if config.fetch_slippage_data:
+        raise NotAvailableYet(
+            "fetch_slippage_data is not in this version: bid and ask are those recorded on each "
+            "order; set fetch_slippage_data to false"
+        )
 
 
 def _gather(
@@ -108,7 +107,7 @@ def _gather(
         rejections=inputs.conversion.rejections,
         liquidations=list(liquidations(ledgers)),
         failed_traders=ledgers.failed,
-        warnings=manager.warnings,
+        warnings=[*inputs.warnings, *manager.warnings],
         synthetic=inputs.synthetic,
     )
 

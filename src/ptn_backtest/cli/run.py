@@ -19,7 +19,7 @@ _FLAGS: dict[str, str] = {
     "build_portfolio_ledgers_only": "No ledgers by trade pair.",
     "run_challenge": "Challenge period rules (not in this version).",
     "run_elimination": "Elimination rules (not in this version).",
-    "recalculate_slippage": "Compute slippage anew (not in this version).",
+    "recalculate_slippage": "Compute the slippage of every order anew.",
     "fetch_slippage_data": "Fetch bid and ask for slippage first (not in this version).",
     "split_positions": "Split recorded positions that hold several trades in a row.",
     "strict": "Stop at the first position that would be set aside.",

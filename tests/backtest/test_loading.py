@@ -1,0 +1,54 @@
+"""What settings make of a source: positions, times, slippage."""
+
+from pathlib import Path
+
+import pytest
+
+from ptn_backtest.backtest.config import BacktestConfig
+from ptn_backtest.backtest.loading import load_inputs
+from ptn_backtest.errors import ConfigError, SlippageError
+
+
+def config(tmp_path: Path, **settings: object) -> BacktestConfig:
+    return BacktestConfig(use_test_positions=True, output=tmp_path, **settings)  # type: ignore[arg-type]
+
+
+def test_times_are_those_of_orders_and_candles_unless_given(tmp_path: Path) -> None:
+    inputs = load_inputs(config(tmp_path))
+    orders = [order for position in inputs.positions for order in position.orders]
+    assert inputs.start_ms == min(order.processed_ms for order in orders)
+    assert inputs.end_ms > max(order.processed_ms for order in orders)
+    given = load_inputs(config(tmp_path, start_time_ms=1_757_000_000_000, end_time_ms=None))
+    assert given.start_ms == 1_757_000_000_000
+
+
+def test_a_start_beyond_the_candles_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="later than the end"):
+        load_inputs(config(tmp_path, start_time_ms=2_000_000_000_000))
+
+
+def test_only_the_traders_asked_for(tmp_path: Path) -> None:
+    everyone = load_inputs(config(tmp_path)).positions.hotkeys
+    one = load_inputs(config(tmp_path, test_single_hotkey=everyone[2]))
+    assert one.positions.hotkeys == (everyone[2],)
+
+
+def test_slippage_is_the_stored_one_unless_it_is_recalculated(tmp_path: Path) -> None:
+    """In September 2025, before the second rule set, the network's figure for BTC was 0.00002."""
+
+    def of_bitcoin(**settings: object) -> set[float]:
+        positions = load_inputs(config(tmp_path, **settings)).positions
+        bitcoin = [p for p in positions if p.trade_pair.trade_pair_id == "BTCUSD"]
+        return {o.slippage for p in bitcoin for o in p.orders if o.leverage and o.price}
+
+    assert of_bitcoin(recalculate_slippage=True) == {0.00002}
+    # at 1,000 USD for leverage 1 every order is too small to slip
+    assert of_bitcoin(capital=1_000.0) == {0.00002}
+    assert of_bitcoin(recalculate_slippage=True, capital=1_000.0) == {0.0}
+
+
+def test_slippage_that_cannot_be_computed_is_named_and_stops_a_strict_run(tmp_path: Path) -> None:
+    inputs = load_inputs(config(tmp_path, recalculate_slippage=True))
+    assert any("EURUSD" in warning and "daily candles" in warning for warning in inputs.warnings)
+    with pytest.raises(SlippageError, match="EURUSD"):
+        load_inputs(config(tmp_path, recalculate_slippage=True, strict=True))
