@@ -12,11 +12,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptn_backtest.backtest.result import Liquidation, ReplayedPosition, RunResult
-from ptn_backtest.clock import DAY_MS
 from ptn_backtest.ledger.checkpoint import PORTFOLIO, Checkpoints, PerfLedger
+from ptn_backtest.ledger.daily import Dates, Floats, daily_pnl, daily_returns, start_ms
 
-Dates = NDArray[np.datetime64]
-Floats = NDArray[np.float64]
+__all__ = [
+    "Dates",
+    "EquityCurve",
+    "Floats",
+    "LedgerSummary",
+    "TraderSummary",
+    "carry_fee",
+    "covered_from_ms",
+    "daily_pnl",
+    "daily_returns",
+    "equity_curve",
+    "is_truncated",
+    "log_return",
+    "max_drawdown",
+    "pair_contributions",
+    "pnl_usd",
+    "rank_traders",
+    "spread_fee",
+    "summarize_ledger",
+    "time_in_market",
+    "total_return",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +155,7 @@ def carry_fee(cps: Checkpoints) -> float:
 
 def covered_from_ms(ledger: PerfLedger) -> int:
     """From when the checkpoints tell: the first order, or later where old ones were dropped."""
-    return max(ledger.initialization_time_ms, int(_start_ms(ledger.cps)[0]))
+    return max(ledger.initialization_time_ms, int(start_ms(ledger.cps)[0]))
 
 
 def is_truncated(ledger: PerfLedger) -> bool:
@@ -194,22 +214,6 @@ def equity_curve(ledger: PerfLedger) -> EquityCurve:
     return EquityCurve(time_ms, value, peak, drawdown, (1.0 + drawdown) * peak)
 
 
-def daily_returns(ledger: PerfLedger) -> tuple[Dates, Floats]:
-    """Log return of every full day.
-
-    A day (UTC) is full when it has two full checkpoints; a checkpoint belongs to the day it starts.
-
-    Returns:
-        Dates, ascending, and the sum of gain and loss of each.
-    """
-    return _daily(ledger, "gain", "loss")
-
-
-def daily_pnl(ledger: PerfLedger) -> tuple[Dates, Floats]:
-    """PnL of every full day in USD; see `daily_returns`."""
-    return _daily(ledger, "pnl_gain", "pnl_loss")
-
-
 def rank_traders(result: RunResult) -> list[TraderSummary]:
     """Every trader with a portfolio ledger, best return first, liquidated ones last."""
     positions: dict[str, list[ReplayedPosition]] = {}
@@ -234,19 +238,3 @@ def rank_traders(result: RunResult) -> list[TraderSummary]:
         )
         for rank, (hotkey, portfolio) in enumerate(figures, start=1)
     ]
-
-
-def _start_ms(cps: Checkpoints) -> NDArray[np.int64]:
-    starts: NDArray[np.int64] = cps["last_update_ms"] - cps["accum_ms"]
-    return starts
-
-
-def _daily(ledger: PerfLedger, plus: str, minus: str) -> tuple[Dates, Floats]:
-    full = ledger.cps[ledger.cps["accum_ms"] == ledger.target_cp_duration_ms]
-    days, day_of, halves = np.unique(
-        _start_ms(full) // DAY_MS, return_inverse=True, return_counts=True
-    )
-    sums = np.bincount(day_of, weights=full[plus] + full[minus], minlength=len(days))
-    # two full checkpoints of half a day make a full day
-    whole = halves * ledger.target_cp_duration_ms == DAY_MS
-    return days[whole].astype("datetime64[D]"), sums[whole]
