@@ -21,13 +21,17 @@ def compiled(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """Compile a function at its first call; the machine code is cached on disk.
 
     Strict IEEE arithmetic: the ledger counts changes of the last bit, so nothing may be reordered
-    or fused. The wrapper exists because numba's own decorator has no types.
+    or fused. Compiled code allocates nothing, so that numba's reference counting is switched off:
+    with it, every call would count up and down for each array it is handed, which is six times the
+    work itself (make bench). The wrapper exists because numba's own decorator has no types.
     """
     config: Any = numba.config  # its attributes are made at run time
     before = config.CACHE_DIR
     config.CACHE_DIR = _cache_folder()
     try:
-        return cast("Callable[_P, _R]", numba.njit(cache=True, error_model="numpy")(function))
+        jit: Any = numba.njit  # its types do not know the option `_nrt`
+        compile_ = jit(cache=True, error_model="numpy", _nrt=False)
+        return cast("Callable[_P, _R]", compile_(function))
     finally:
         config.CACHE_DIR = before
 

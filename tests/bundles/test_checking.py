@@ -170,11 +170,11 @@ def test_other_prices_give_other_results(folder: Path, expected: Expected) -> No
 
 
 def test_what_this_version_does_not_compute_is_named(folder: Path, expected: Expected) -> None:
-    more = {"metrics": {ALICE: {}}, "buckets": {}, "reference_seconds": 3.5}
+    more = {"scoring": {ALICE: {}}, "buckets": {}, "reference_seconds": 3.5}
     change_expected(folder, {**expected, **more})
     check = check_bundle(folder)
     assert check.agrees
-    assert sorted(check.not_compared) == ["buckets", "metrics"]
+    assert sorted(check.not_compared) == ["buckets", "scoring"]
 
 
 def test_a_fee_that_could_not_be_asked_is_left_out_and_counted(

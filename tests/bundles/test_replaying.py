@@ -31,7 +31,8 @@ CARRY_PER_INTERVAL = (1 - 0.1095) ** (1 / 1095)
 
 def test_results_have_the_sections_and_traders_of_the_scenario(tmp_path: Path) -> None:
     results = replay_bundle(read_bundle(write_bundle(tmp_path)))
-    assert list(results) == ["positions", "ledgers", "daily", "daily_by_trade_pair", "daily_pnl"]
+    daily = ["daily", "daily_by_trade_pair", "daily_pnl"]
+    assert list(results) == ["positions", "ledgers", *daily, "metrics"]
     assert [p["position_uuid"] for p in results["positions"]] == ["a1", "a2", "b1"]
     assert {hotkey: list(mine) for hotkey, mine in results["ledgers"].items()} == {
         ALICE: ["portfolio", "BTCUSD", "ETHUSD"],

@@ -55,7 +55,7 @@ def wrong(tmp_path: Path) -> Path:
     expected = write_expected(folder)
     expected["ledgers"][ALICE]["portfolio"]["cps"][1]["gain"] *= 1 + 1e-8
     expected["ledgers"][BOB]["portfolio"]["cps"][0]["n_updates"] += 1
-    change_expected(folder, {**expected, "metrics": {}})
+    change_expected(folder, {**expected, "scoring": {}})
     return folder
 
 
@@ -84,7 +84,7 @@ def test_check_of_a_wrong_bundle_names_the_place_and_fails(good: Path, wrong: Pa
     assert f"{wrong}: ledgers/{ALICE}/portfolio/cps/1/gain: " in result.output
     assert "(1.0e-08)" in result.output
     assert f"{wrong}: ledgers/{BOB}/portfolio/cps/0/n_updates: " in result.output
-    assert f"{wrong}: NOT COMPARED (not computed by this version): metrics" in result.output
+    assert f"{wrong}: NOT COMPARED (not computed by this version): scoring" in result.output
     assert "2 folders: agrees 1, DIFFERS 1;" in result.output
 
 
@@ -123,7 +123,7 @@ def test_check_as_json(wrong: Path, with_rules: Path) -> None:
     assert found["verdict"] == first["verdict"] == "DIFFERS"
     assert first["n_differences"] == len(first["differences"]) == 2
     assert first["largest"]["path"] == f"ledgers/{BOB}/portfolio/cps/0/n_updates"
-    assert first["not_compared"] == {"metrics": "not computed by this version"}
+    assert first["not_compared"] == {"scoring": "not computed by this version"}
     assert first["sections"]["daily"]["n_differences"] == 0
     assert second["verdict"] == "NOT CHECKED"
 

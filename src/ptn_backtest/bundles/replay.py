@@ -1,6 +1,5 @@
 """Replaying a bundle: results in the format of its expected.json."""
 
-import math
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -8,14 +7,16 @@ from ptn_backtest.backtest.manager import BacktestManager
 from ptn_backtest.bundles.bundle import Bundle
 from ptn_backtest.errors import NotAvailableYet
 from ptn_backtest.ledger.checkpoint import PORTFOLIO, PerfLedger
+from ptn_backtest.ledger.daily import Dates, Floats, daily_pnl, daily_returns
 from ptn_backtest.ledger.manager import LedgerSettings
 from ptn_backtest.ledger.state import LedgerState
 from ptn_backtest.positions.accounting import PositionState, carry_fee_at, replay
 from ptn_backtest.positions.manager import PositionManager
 from ptn_backtest.positions.order import Order
 from ptn_backtest.positions.position import Position
-from ptn_backtest.results.statistics import Dates, Floats, daily_pnl, daily_returns
+from ptn_backtest.results.run_folder import json_ready
 from ptn_backtest.rulebook import Rulebook
+from ptn_backtest.rules.metric_report import metric_report
 
 Results = dict[str, Any]
 """JSON-ready; numbers that are not finite stand as "inf", "-inf", "nan"."""
@@ -26,6 +27,7 @@ SECTIONS = (
     "daily",
     "daily_by_trade_pair",
     "daily_pnl",
+    "metrics",
     "perf_ledger_eliminations",
 )
 """What this version computes; `perf_ledger_eliminations` stands in the results where there are any."""
@@ -67,18 +69,7 @@ def replay_bundle(
         results["perf_ledger_eliminations"] = eliminations
     if manager.perf_ledger_manager.failed:
         results["failed_traders"] = dict(manager.perf_ledger_manager.failed)
-    return {name: json_ready(section) for name, section in results.items()}
-
-
-def json_ready(value: Any) -> Any:  # noqa: ANN401 - JSON is any value
-    """`value` in its own order, with texts for the numbers that JSON does not have."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {str(key): json_ready(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [json_ready(item) for item in value]
-    return value
+    return {name: json_ready(section, sort_keys=False) for name, section in results.items()}
 
 
 def _refuse_rules(bundle: Bundle) -> None:
@@ -131,6 +122,7 @@ def _ledger_sections(ledgers: Mapping[str, Mapping[str, PerfLedger]]) -> Results
         "daily_pnl": {
             hotkey: _by_date(daily_pnl, mine[PORTFOLIO]) for hotkey, mine in ledgers.items()
         },
+        "metrics": {hotkey: metric_report(mine[PORTFOLIO]) for hotkey, mine in ledgers.items()},
     }
 
 

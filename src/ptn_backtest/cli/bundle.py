@@ -324,7 +324,7 @@ def _check_json(folder: Path, found: "BundleCheck") -> dict[str, Any]:
 
 
 def _difference_json(difference: "Difference | None") -> dict[str, Any] | None:
-    from ptn_backtest.bundles.replay import json_ready  # noqa: PLC0415 - slow to import
+    from ptn_backtest.results.run_folder import json_ready  # noqa: PLC0415 - slow to import
 
     if difference is None:
         return None
@@ -334,7 +334,8 @@ def _difference_json(difference: "Difference | None") -> dict[str, Any] | None:
             "found": difference.found,
             "expected": difference.expected,
             "relative": difference.relative,
-        }
+        },
+        sort_keys=False,
     )
     return plain
 

@@ -152,14 +152,15 @@ def versions() -> dict[str, str]:
     return {name: version(name) for name in packages} | {"python": platform.python_version()}
 
 
-def json_ready(value: Any) -> Any:  # noqa: ANN401 - JSON is any value
-    """`value` with sorted keys, and "inf", "-inf", "nan" for numbers that JSON does not have."""
+def json_ready(value: Any, *, sort_keys: bool = True) -> Any:  # noqa: ANN401 - JSON is any value
+    """`value` with "inf", "-inf", "nan" for numbers that JSON does not have; keys sorted, or as is."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(float(value))
     if isinstance(value, Mapping):
-        return {str(key): json_ready(item) for key, item in sorted(value.items())}
+        items = sorted(value.items()) if sort_keys else value.items()
+        return {str(key): json_ready(item, sort_keys=sort_keys) for key, item in items}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [json_ready(item) for item in value]
+        return [json_ready(item, sort_keys=sort_keys) for item in value]
     return value
 
 
