@@ -50,6 +50,12 @@ def test_stepping_through_time_equals_running_through(positions, candles):
     assert stepped.perf_ledger_manager.states.keys() == whole.perf_ledger_manager.states.keys()
 
 
+def test_a_time_outside_the_schedule_is_refused(positions, candles):
+    manager = made(positions, candles)
+    with pytest.raises(ConfigError, match="update_times_ms"):
+        manager.update(manager.update_times_ms[0] + 1)
+
+
 def test_ledgers_reach_the_end_and_portfolio_only_leaves_out_pairs(positions, candles):
     manager = made(positions, candles, settings=LedgerSettings(portfolio_only=True))
     manager.run()

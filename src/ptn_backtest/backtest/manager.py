@@ -11,6 +11,7 @@ from ptn_backtest.errors import ConfigError, NotAvailableYet
 from ptn_backtest.ledger.checkpoint import PerfLedger
 from ptn_backtest.ledger.manager import LedgerSettings, PerfLedgerManager
 from ptn_backtest.ledger.timeline import build_timeline, open_ranges
+from ptn_backtest.ledger.windows import second_windows
 from ptn_backtest.positions.manager import PositionManager, up_to
 from ptn_backtest.prices.candles import CandleSource
 from ptn_backtest.prices.coverage import require_candles
@@ -89,7 +90,9 @@ class BacktestManager:
         self.perf_ledger_manager = PerfLedgerManager(
             settings=settings,
             timelines=timelines,
-            prices=price_table(candles, pairs, ranges),
+            prices=price_table(
+                candles, pairs, ranges, second_windows(timelines.values(), self.update_times_ms)
+            ),
             price_rows={pair: row for row, pair in enumerate(needs)},
         )
         self.warnings += _without_seconds(pairs, self.perf_ledger_manager.prices)
@@ -98,12 +101,18 @@ class BacktestManager:
     def update(
         self, t_ms: int, *, run_challenge: bool = False, run_elimination: bool = False
     ) -> None:
-        """Continue every ledger to one time.
+        """Continue every ledger to one of the update times.
 
         Raises:
+            ConfigError: another time; candles were read for the update times only.
             NotAvailableYet: rules are asked for.
         """
         refuse_rules(run_challenge=run_challenge, run_elimination=run_elimination)
+        if t_ms not in self.update_times_ms:
+            raise ConfigError(
+                f"{format_time(t_ms)} is not one of this replay's update times; hand the times that "
+                "you want to BacktestManager(..., update_times_ms=...)"
+            )
         self._update((t_ms,))
 
     def run(self, *, run_challenge: bool = False, run_elimination: bool = False) -> None:
