@@ -45,9 +45,6 @@ peak (1.0 = no drawdown). mpv: highest value. pnl_gain, pnl_loss: USD.
 Checkpoints: TypeAlias = NDArray[np.void]
 """Array of dtype `CHECKPOINT`, in time order."""
 
-CheckpointRow: TypeAlias = Any
-"""One row of `Checkpoints`, with its fields as attributes (in compiled code)."""
-
 LastKnownPrices: TypeAlias = dict[str, tuple[float, int]]
 """{pair: (close, start of its candle in ms), pair + "_prev": the one before}."""
 
