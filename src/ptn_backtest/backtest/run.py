@@ -17,7 +17,7 @@ from ptn_backtest.ledger.manager import LedgerSettings, PerfLedgerManager
 from ptn_backtest.positions.accounting import position_states
 from ptn_backtest.positions.position import Position
 from ptn_backtest.prices.table import fingerprint
-from ptn_backtest.rulebook import load_rulebook
+from ptn_backtest.rulebook import Rulebook, load_rulebook
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def run_backtest(config: BacktestConfig) -> RunResult:
     rulebook = load_rulebook(config.rulebook)
     inputs = load_inputs(config)
     if not len(inputs.positions):
-        return _empty_result(config, inputs)
+        return _empty_result(config, inputs, rulebook)
     begun = time.perf_counter()
     manager = BacktestManager(
         inputs.positions,
@@ -58,7 +58,11 @@ def run_backtest(config: BacktestConfig) -> RunResult:
         "prices and timelines in %.3f s, ledgers in %.3f s", prepared - begun, built - prepared
     )
     return _gather(
-        config, inputs, manager, {"prepare": prepared - begun, "ledgers": built - prepared}
+        config,
+        inputs,
+        manager,
+        rulebook,
+        {"prepare": prepared - begun, "ledgers": built - prepared},
     )
 
 
@@ -78,7 +82,11 @@ def refuse_unavailable(config: BacktestConfig) -> None:
 
 
 def _gather(
-    config: BacktestConfig, inputs: Inputs, manager: BacktestManager, timings: dict[str, float]
+    config: BacktestConfig,
+    inputs: Inputs,
+    manager: BacktestManager,
+    rulebook: Rulebook,
+    timings: dict[str, float],
 ) -> RunResult:
     ledgers = manager.perf_ledger_manager
     replayed = [position for part in _replayed(ledgers) for position in part]
@@ -91,7 +99,7 @@ def _gather(
         "candles": len(manager.prices.minute_ms) + len(manager.prices.second_ms),
     }
     return RunResult(
-        settings=_settings(config),
+        settings=_settings(config, rulebook),
         source=inputs.source,
         inputs={
             "positions": positions_fingerprint(manager.positions),
@@ -112,14 +120,14 @@ def _gather(
     )
 
 
-def _settings(config: BacktestConfig) -> dict[str, Any]:
+def _settings(config: BacktestConfig, rulebook: Rulebook) -> dict[str, Any]:
     """The settings as run.json records them: the rulebook whole, not by its name."""
-    return {**config.recorded(), "rulebook": load_rulebook(config.rulebook).to_dict()}
+    return {**config.recorded(), "rulebook": rulebook.to_dict()}
 
 
-def _empty_result(config: BacktestConfig, inputs: Inputs) -> RunResult:
+def _empty_result(config: BacktestConfig, inputs: Inputs, rulebook: Rulebook) -> RunResult:
     return RunResult(
-        settings=_settings(config),
+        settings=_settings(config, rulebook),
         source=inputs.source,
         inputs={"positions": positions_fingerprint([]), "candles": ""},
         counts=inputs.conversion.counts,

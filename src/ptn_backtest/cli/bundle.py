@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ptn_backtest.cli.run import config_from_options, config_options
-from ptn_backtest.clock import format_time, parse_time
+from ptn_backtest.cli.times import time_option
+from ptn_backtest.clock import format_time
 from ptn_backtest.errors import BacktestError, BundleError, NotAvailableYet
 
 if TYPE_CHECKING:
@@ -27,13 +28,6 @@ _NAMED = 8
 
 _OF_RUNS_ONLY = ("run_name", "overwrite", "plots")
 """Settings that say what a run leaves behind, and nothing about what it replays."""
-
-
-def _time(text: str) -> int:
-    try:
-        return parse_time(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -164,11 +158,13 @@ def check(folders: Sequence[Path], rtol: float, atol: float, show: int, as_json:
 )
 @click.option(
     "--start",
-    type=_time,
+    type=time_option,
     metavar="TIME",
     help="Leave out positions closed before, and earlier updates; ledgers then begin here.",
 )
-@click.option("--end", type=_time, metavar="TIME", help="Last update: leave out all that follows.")
+@click.option(
+    "--end", type=time_option, metavar="TIME", help="Last update: leave out all that follows."
+)
 @click.option("--name", help="What the bundle is called. Default: the name of FOLDER.")
 @click.option(
     "--expected/--no-expected",

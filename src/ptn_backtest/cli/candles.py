@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ptn_backtest.clock import NEVER_MS, format_time, parse_time
+from ptn_backtest.cli.times import time_option
+from ptn_backtest.clock import NEVER_MS, format_time
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,13 +20,6 @@ if TYPE_CHECKING:
 
 SHOWN = 20
 """How many findings of a kind are listed unless told otherwise."""
-
-
-def _time(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
-    try:
-        return None if value is None else parse_time(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
 
 
 def _columns(_ctx: click.Context, _param: click.Parameter, value: str | None) -> dict[str, str]:
@@ -120,8 +114,8 @@ def import_(
 @candles.command("check")
 @click.argument("store", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--pair", "pairs", multiple=True, help="Only this trade pair; may be repeated.")
-@click.option("--start", metavar="TIME", callback=_time, help="Start: ms, or an ISO date.")
-@click.option("--end", metavar="TIME", callback=_time, help="End, included.")
+@click.option("--start", metavar="TIME", type=time_option, help="Start: ms, or an ISO date.")
+@click.option("--end", metavar="TIME", type=time_option, help="End, included.")
 @click.option("--positions", metavar="SOURCE", help="Also compare the orders of these positions.")
 @click.option(
     "--mapping",

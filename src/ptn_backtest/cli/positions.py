@@ -20,7 +20,7 @@ from ptn_backtest.cli.positions_output import (
     print_note,
     print_rejections,
 )
-from ptn_backtest.clock import parse_time
+from ptn_backtest.cli.times import time_option
 from ptn_backtest.sources.records import PositionQuery, PositionRecord, PositionSource
 
 if TYPE_CHECKING:
@@ -28,22 +28,18 @@ if TYPE_CHECKING:
     from ptn_backtest.sources.records import EliminationRecord
 
 
-def _time(text: str) -> int:
-    try:
-        return parse_time(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
 def _with_query(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that say which positions are meant; they arrive as `query`."""
 
     @click.option(
-        "--start", type=_time, metavar="TIME", help="Start of the time range: ms, or an ISO date."
+        "--start",
+        type=time_option,
+        metavar="TIME",
+        help="Start of the time range: ms, or an ISO date.",
     )
     @click.option(
         "--end",
-        type=_time,
+        type=time_option,
         metavar="TIME",
         help="End of the range, included; later orders are left out.",
     )
