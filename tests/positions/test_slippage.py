@@ -24,7 +24,7 @@ from ptn_backtest.positions.slippage import (
     with_slippage,
 )
 from ptn_backtest.prices.daily import NO_MARKET_DATA, MarketData
-from ptn_backtest.slippage_rules import DEFAULT_SLIPPAGE_RULES, SlippageRules
+from ptn_backtest.rulebook.slippage_rules import DEFAULT_SLIPPAGE_RULES, SlippageRules
 from ptn_backtest.trade_pairs import TradePair, TradePairCategory
 
 V2 = parse_time("2025-10-02T18:59:00")

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from ptn_backtest.bundles.comparing import Comparison
 from ptn_backtest.ledger.checkpoint import PORTFOLIO, PerfLedger
+from ptn_backtest.rulebook.scoring_rules import DayWeights, MinimumDays, ScoringRules
 from ptn_backtest.rules import metrics
 from ptn_backtest.rules.metric_report import metric_report
-from ptn_backtest.rules.scoring_rules import DayWeights, MinimumDays, ScoringRules
 from tests.results.made_runs import ledger
 
 GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden"

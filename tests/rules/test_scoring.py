@@ -17,6 +17,7 @@ from ptn_backtest.ledger.checkpoint import CHECKPOINT_MS, PORTFOLIO, PerfLedger
 from ptn_backtest.ledger.daily import daily_pnl, daily_returns
 from ptn_backtest.positions.accounting import replay
 from ptn_backtest.positions.conversion import convert
+from ptn_backtest.rulebook.scoring_rules import METRICS, MinimumDays
 from ptn_backtest.rules.bucket import Bucket
 from ptn_backtest.rules.class_ledgers import class_ledger
 from ptn_backtest.rules.penalties import (
@@ -34,7 +35,6 @@ from ptn_backtest.rules.scoring import (
     minimum_days,
     score,
 )
-from ptn_backtest.rules.scoring_rules import METRICS, MinimumDays
 from ptn_backtest.sources.shapes import position_record
 from ptn_backtest.trade_pairs import TradePairCategory
 from tests.results.made_runs import MIDNIGHT_MS, ledger

@@ -8,6 +8,9 @@ from ptn_backtest.ledger.checkpoint import PerfLedger
 from ptn_backtest.positions.accounting import PositionState
 from ptn_backtest.positions.position import Position
 from ptn_backtest.positions.rejection import Rejection
+from ptn_backtest.rules.events import Elimination, Event
+from ptn_backtest.rules.scoring import Scores
+from ptn_backtest.rules.standing import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,11 @@ class RunResult:
         positions: replayed positions, by hotkey, then open time.
         rejections: what was set aside.
         liquidations: portfolios that reached 0.
+        events: every change that the network's rules made, in time order.
+        standings: {hotkey: where it stands at the end}, of those still in the network; {} without
+            rules.
+        eliminations: who left, in time order.
+        scores: one per evaluation that scored, in time order.
         failed_traders: {hotkey: message} of traders that were set aside as a whole.
         warnings: sentences for the reader, such as missing candles that were held.
         synthetic: True where positions or candles are made up for tests.
@@ -69,6 +77,10 @@ class RunResult:
     positions: Sequence[ReplayedPosition]
     rejections: Sequence[Rejection] = ()
     liquidations: Sequence[Liquidation] = ()
+    events: Sequence[Event] = ()
+    standings: Mapping[str, Standing] = field(default_factory=dict)
+    eliminations: Sequence[Elimination] = ()
+    scores: Sequence[Scores] = ()
     failed_traders: Mapping[str, str] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     synthetic: bool = False

@@ -21,7 +21,11 @@ from ptn_backtest.errors import MissingCandles, SlippageError
 from ptn_backtest.positions.order import PRICELESS_SOURCES, Order
 from ptn_backtest.positions.position import Position
 from ptn_backtest.prices.daily import NO_MARKET_DATA, MarketData, MarketLookup
-from ptn_backtest.slippage_rules import DEFAULT_SLIPPAGE_RULES, EquitiesBucket, SlippageRules
+from ptn_backtest.rulebook.slippage_rules import (
+    DEFAULT_SLIPPAGE_RULES,
+    EquitiesBucket,
+    SlippageRules,
+)
 from ptn_backtest.trade_pairs import TradePair, TradePairCategory
 
 log = logging.getLogger(__name__)

@@ -4,9 +4,9 @@ from typing import Any
 
 from ptn_backtest.ledger.checkpoint import PerfLedger
 from ptn_backtest.ledger.daily import Floats, daily_pnl, daily_returns
+from ptn_backtest.rulebook.scoring_rules import DEFAULT_SCORING, ScoringRules
 from ptn_backtest.rules import metrics
 from ptn_backtest.rules.penalties import drawdown_penalty
-from ptn_backtest.rules.scoring_rules import DEFAULT_SCORING, ScoringRules
 
 DAYS_IN_YEAR = 365
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptn_backtest.ledger.checkpoint import PerfLedger
-from ptn_backtest.rules.scoring_rules import DEFAULT_SCORING, DayWeights, ScoringRules
+from ptn_backtest.rulebook.scoring_rules import DEFAULT_SCORING, DayWeights, ScoringRules
 
 Floats = NDArray[np.float64]
 

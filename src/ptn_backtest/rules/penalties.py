@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ptn_backtest.rulebook.scoring_rules import DEFAULT_SCORING, ScoringRules
 from ptn_backtest.rules.metrics import is_beyond_max_drawdown
 from ptn_backtest.rules.risk_profile import HeldPosition, risk_score
-from ptn_backtest.rules.scoring_rules import DEFAULT_SCORING, ScoringRules
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ptn_backtest.rules.scoring_rules import DEFAULT_SCORING, ScoringRules
+from ptn_backtest.rulebook.scoring_rules import DEFAULT_SCORING, ScoringRules
 
 
 def percentile_ranks(figures: Mapping[str, float]) -> dict[str, float]:

@@ -9,7 +9,7 @@ import numpy as np
 from ptn_backtest.positions.accounting import PositionState
 from ptn_backtest.positions.order import Order
 from ptn_backtest.positions.position import Position
-from ptn_backtest.rules.scoring_rules import RiskProfileRules
+from ptn_backtest.rulebook.scoring_rules import RiskProfileRules
 
 _RULES = RiskProfileRules()
 

@@ -10,13 +10,13 @@ import numpy as np
 
 from ptn_backtest.ledger.checkpoint import PORTFOLIO, PerfLedger
 from ptn_backtest.ledger.daily import daily_pnl, daily_returns
+from ptn_backtest.rulebook.scoring_rules import DEFAULT_SCORING, MinimumDays, ScoringRules
 from ptn_backtest.rules.bucket import Bucket
 from ptn_backtest.rules.class_ledgers import class_ledger
 from ptn_backtest.rules.metrics import class_metrics, lowest_mdd
 from ptn_backtest.rules.penalties import Penalties, penalties
 from ptn_backtest.rules.ranking import best_first, percentile_ranks, softmax
 from ptn_backtest.rules.risk_profile import HeldPosition
-from ptn_backtest.rules.scoring_rules import DEFAULT_SCORING, MinimumDays, ScoringRules
 from ptn_backtest.trade_pairs import TradePairCategory
 
 _IN_NETWORK = (Bucket.MAINCOMP, Bucket.PROBATION)
