@@ -6,7 +6,7 @@ import pytest
 
 from ptn_backtest.backtest.config import _PARSERS, BacktestConfig, load_config
 from ptn_backtest.backtest.execution import ParallelizationMode
-from ptn_backtest.cli.run import _FLAGS, _VALUES
+from ptn_backtest.cli.run import _FLAGS, _LISTS, _VALUES
 from ptn_backtest.errors import ConfigError
 
 TEST_POSITIONS = {"use_test_positions": True}
@@ -15,7 +15,7 @@ TEST_POSITIONS = {"use_test_positions": True}
 def test_every_setting_has_a_parser_and_an_option():
     names = {field.name for field in fields(BacktestConfig)}
     assert set(_PARSERS) == names
-    assert {*_FLAGS, *_VALUES, "hotkeys"} == names
+    assert {*_FLAGS, *_VALUES, *_LISTS} == names
 
 
 def test_options_beat_the_environment_which_beats_the_file(tmp_path):

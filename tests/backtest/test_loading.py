@@ -6,7 +6,10 @@ import pytest
 
 from ptn_backtest.backtest.config import BacktestConfig
 from ptn_backtest.backtest.loading import load_inputs
-from ptn_backtest.errors import ConfigError, SlippageError
+from ptn_backtest.errors import ConfigError, SlippageError, SourceUnavailable
+from ptn_backtest.sources.checkpoint_file import write_checkpoint
+from ptn_backtest.sources.locate import open_source
+from ptn_backtest.sources.plagiarism import PlagiarismEvent, PlagiarismEvents
 
 
 def config(tmp_path: Path, **settings: object) -> BacktestConfig:
@@ -52,3 +55,51 @@ def test_slippage_that_cannot_be_computed_is_named_and_stops_a_strict_run(tmp_pa
     assert any("EURUSD" in warning and "daily candles" in warning for warning in inputs.warnings)
     with pytest.raises(SlippageError, match="EURUSD"):
         load_inputs(config(tmp_path, recalculate_slippage=True, strict=True))
+
+
+FLAGGED_MS = 1_757_000_000_000
+EVENTS = (
+    "hotkey,time_ms,event\n"
+    f"zoe,{FLAGGED_MS},cleared\n"
+    f"yan,{FLAGGED_MS},flagged\n"
+    "yan,soon,cleared\n"
+    f"zoe,{FLAGGED_MS - 5},flagged\n"
+)
+
+
+def test_plagiarism_events_come_from_the_file_of_the_settings(tmp_path: Path) -> None:
+    file = tmp_path / "events.csv"
+    file.write_text(EVENTS)
+    inputs = load_inputs(config(tmp_path, plagiarism_events=file))
+    assert inputs.plagiarism_events == (
+        PlagiarismEvent("zoe", FLAGGED_MS - 5, flagged=True),
+        PlagiarismEvent("yan", FLAGGED_MS, flagged=True),
+        PlagiarismEvent("zoe", FLAGGED_MS, flagged=False),
+    )
+    [warning] = inputs.warnings
+    assert "events.csv line 4" in warning
+    assert "'soon'" in warning
+
+
+def test_plagiarism_events_are_those_of_the_traders_asked_for(tmp_path: Path) -> None:
+    file = tmp_path / "events.csv"
+    file.write_text(EVENTS)
+    inputs = load_inputs(config(tmp_path, plagiarism_events=file, test_single_hotkey="zoe"))
+    assert [event.time_ms for event in inputs.plagiarism_events] == [FLAGGED_MS - 5, FLAGGED_MS]
+    assert inputs.warnings == ()
+
+
+def test_without_a_file_plagiarism_events_are_the_sources_own(tmp_path: Path) -> None:
+    assert load_inputs(config(tmp_path)).plagiarism_events == ()
+    source = tmp_path / "checkpoint.json"
+    event = PlagiarismEvent("zoe", FLAGGED_MS, flagged=True)
+    write_checkpoint(
+        source, open_source("test").read(), plagiarism_events=PlagiarismEvents((event,))
+    )
+    settings = BacktestConfig(positions_path=source, candles=tmp_path / "test-candles")
+    assert load_inputs(settings).plagiarism_events == (event,)
+
+
+def test_a_file_of_plagiarism_events_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SourceUnavailable, match=r"nowhere\.csv.*plagiarism_events"):
+        load_inputs(config(tmp_path, plagiarism_events=tmp_path / "nowhere.csv"))

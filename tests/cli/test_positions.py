@@ -78,8 +78,8 @@ def test_the_commands_import_cheaply() -> None:
 
 def test_import_and_check(run: Any) -> None:
     shown = run("import", "sound.json", "sqlite:///x.db")
-    assert "positions                2         0          0" in shown
-    assert "orders                   4         0          0" in shown
+    assert "positions                  2         0          0" in shown
+    assert "orders                     4         0          0" in shown
     assert "all 2 positions are equal" in run("check", "sound.json", "x.db")
     with sqlite3.connect("x.db") as database:
         assert database.execute("select count(*) from orders").fetchone() == (4,)
@@ -94,7 +94,7 @@ def test_every_kind_of_database_gives_back_what_was_imported(run: Any, database_
 def test_importing_twice_changes_nothing(run: Any) -> None:
     run("import", "sound.json", "sqlite:///x.db")
     shown = run("import", "sound.json", "sqlite:///x.db")
-    assert "positions                0         0          2" in shown
+    assert "positions                  0         0          2" in shown
 
 
 def test_import_of_what_cannot_be_replayed_says_so(run: Any) -> None:
@@ -145,6 +145,34 @@ def test_eliminations_and_account_sizes_travel_along(run: Any, tmp_path: Path) -
     assert again["eliminations"][0]["dd"] == 10.5
     assert again["miner_account_sizes"]["bob"][0]["account_size"] == 5.5
     assert again["miner_account_sizes"]["bob"][0]["update_time_ms"] == 3
+
+
+def test_plagiarism_events_travel_along_and_bad_rows_are_listed(run: Any, tmp_path: Path) -> None:
+    flagged = {"miner_hotkey": "bob", "time_ms": 1_757_000_000_000, "event": "flagged"}
+    cleared = {"miner_hotkey": "bob", "time_ms": 1_757_000_000_500, "event": "cleared"}
+    bad = {"miner_hotkey": "alice", "time_ms": 1_757_000_000_000, "event": "accused"}
+    document = {
+        "positions": {"alice": {"positions": [SOUND[0]]}},
+        "plagiarism_events": [cleared, bad, flagged],
+    }
+    (tmp_path / "c.json").write_text(json.dumps(document))
+
+    shown = run("import", "c.json", "sqlite:///x.db")
+    assert "plagiarism events          2         0          0" in shown
+    assert "left out, because they have no place there: 1" in shown
+    assert "c.json plagiarism_events[1]: event 'accused' is neither flagged nor cleared" in shown
+    shown = run("export", "c.json", "folder", "--format", "disk")
+    assert "c.json plagiarism_events[1]: event 'accused'" in shown
+
+    run("export", "x.db", "again", "--format", "disk")
+    assert (tmp_path / "again" / "plagiarism_events.json").read_bytes() == (
+        tmp_path / "folder" / "plagiarism_events.json"
+    ).read_bytes()
+    run("export", "again", "again.json", "--format", "checkpoint")
+    assert json.loads((tmp_path / "again.json").read_text())["plagiarism_events"] == [
+        flagged,
+        cleared,
+    ]
 
 
 def test_the_bundled_positions_move_through_everything(run: Any) -> None:

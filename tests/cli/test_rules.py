@@ -23,6 +23,35 @@ def test_show_says_every_rule() -> None:
     assert "fees.crypto_spread_rate = 0.001" in invoke("rules", "show", "2025-11").output
     whole = json.loads(invoke("rules", "show", "2024-05", "--json").output)
     assert whole["carry"]["from"] == "never"
+    assert len(whole["slippage"]["crypto_table"]) == 49
+
+
+def test_show_tells_units_and_sums_tables_up() -> None:
+    lines = invoke("rules", "show", "2025-11").output.splitlines()
+    (limit,) = (line for line in lines if line.startswith("eliminations.drawdown_limit = 10.0 "))
+    assert "# percent" in limit
+    assert any(line.startswith("slippage.equities_table = 70 rows: AAPL") for line in lines)
+
+
+def test_show_writes_a_file_that_loads(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(invoke("rules", "show", "2024-07", "--toml").output)
+    assert invoke("rules", "diff", "2024-07", str(file)).output == "no difference\n"
+    edited = file.read_text().replace("drawdown_limit = 10.0", "drawdown_limit = 12.5")
+    file.write_text(edited)
+    result = invoke("rules", "diff", "2024-07", str(file))
+    assert (result.exit_code, result.output) == (1, "eliminations.drawdown_limit: 10.0 -> 12.5\n")
+    assert invoke("rules", "show", "2024-07", "--toml", "--json").exit_code == 2
+
+
+def test_diff_names_what_only_one_has(tmp_path: Path) -> None:
+    file = tmp_path / "crypto.toml"
+    file.write_text('[scoring.asset_classes]\nforex = "none"\n')
+    assert "scoring.asset_classes.forex.emission: 0.5 -> none" in (
+        invoke("rules", "diff", "2025-11", str(file)).output
+    )
+    as_json = json.loads(invoke("rules", "diff", "2025-11", str(file), "--json").output)
+    assert as_json["scoring.asset_classes.forex.days_in_year"] == [252, None]
 
 
 def test_diff_says_what_differs_and_exits_with_1() -> None:

@@ -100,7 +100,7 @@ def test_a_run_folder_in_the_way_is_kept(workplace):
         ),
         (("run", "--use-test-positions", "--run-challenge"), ("run_challenge",)),
         (("run", "--use-test-positions", "--parallel-mode", "2"), ("MULTIPROCESSING", "SERIAL")),
-        (("run", "--use-test-positions", "--fetch-slippage-data"), ("fetch_slippage_data",)),
+        (("run", "--use-test-positions", "--drop-pairs", "BTCUSDD"), ("--drop-pairs", "BTCUSD")),
         (("run", "--use-test-positions", "--capital", "0"), ("--capital", "above 0")),
         (("run", "--use-database-positions", "--candles", "candles"), ("taoshi", "database")),
         (

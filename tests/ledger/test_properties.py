@@ -20,6 +20,9 @@ from tests.ledger.strategies import Trader, traders
 # the first example compiles the kernel; a trader is a large value to draw
 _CALM = (HealthCheck.too_slow, HealthCheck.data_too_large)
 
+DRAWDOWN_LIMIT = 0.5
+"""Percent; random traders reach it often."""
+
 
 def kernel_state(
     trader: Trader, update_times_ms: Sequence[int] | None = None, state: LedgerState = NEW
@@ -41,6 +44,7 @@ def kernel_state(
         state,
         portfolio_only=trader.portfolio_only,
         window_ms=trader.window_ms,
+        drawdown_limit=DRAWDOWN_LIMIT,
     )
 
 
@@ -53,6 +57,7 @@ def defined_state(trader: Trader) -> LedgerState:
         use_slippage=trader.use_slippage,
         portfolio_only=trader.portfolio_only,
         window_ms=trader.window_ms,
+        drawdown_limit=DRAWDOWN_LIMIT,
     )
 
 

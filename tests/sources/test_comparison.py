@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from ptn_backtest.sources.comparison import FieldDifference, compare_sources
+from ptn_backtest.sources.plagiarism import PlagiarismEvents
 from ptn_backtest.sources.records import ALL, OrderRecord, PositionQuery, PositionRecord
 from ptn_backtest.sources.selection import select
 
@@ -30,6 +31,10 @@ class Records:
     def read_eliminations(self, query: Any = ALL) -> Any:
         del query
         return []
+
+    def read_plagiarism_events(self, query: Any = ALL) -> Any:
+        del query
+        return PlagiarismEvents()
 
 
 def order(uuid: Any = "o1", at: Any = 1, **others: Any) -> Any:

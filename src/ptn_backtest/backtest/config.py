@@ -11,10 +11,12 @@ from typing import Any, Literal
 
 from ptn_backtest.backtest.execution import ParallelizationMode
 from ptn_backtest.clock import DAY_MS, parse_time
-from ptn_backtest.errors import ConfigError
+from ptn_backtest.errors import ConfigError, UnknownTradePair
 from ptn_backtest.ledger.checkpoint import WINDOW_MS
+from ptn_backtest.positions.what_if import WhatIf
 from ptn_backtest.rulebook import DEFAULT_NAME, SHIPPED
 from ptn_backtest.sources.passwords import hide_passwords
+from ptn_backtest.trade_pairs import TradePair
 
 ENVIRONMENT_PREFIX = "PTN_BACKTEST_"
 
@@ -30,6 +32,7 @@ class BacktestConfig:
         database_url: SQLite, PostgreSQL or MySQL/MariaDB, as SQLAlchemy writes it.
         database_mapping: TOML file that maps an existing schema to ours.
         positions_path: validators' folder, checkpoint or list on disk.
+        plagiarism_events: file of recorded plagiarism events; without it, the position source's.
         candles: folder of the candle store.
         start_time_ms: first update time; the first order's time where it is not given.
         end_time_ms: last update time; the end of the candles where it is not given.
@@ -39,11 +42,17 @@ class BacktestConfig:
         hotkeys: only these traders; empty for all.
         run_challenge: challenge period rules.
         run_elimination: elimination rules.
+        run_scoring: score all traders at every evaluation.
         rulebook: name of a shipped rulebook, or a TOML file.
         use_slippage: True always, False never, None by the network's date.
         recalculate_slippage: compute the slippage of every order anew, in place of the stored one.
-        fetch_slippage_data: fetch bid and ask for it first.
+        fetch_slippage_data: first take the bid and ask of every order from the candles.
         capital: USD that leverage 1 stands for, for slippage.
+        drop_pairs: what if: no positions on these trade pairs.
+        leverage_cap: what if: orders reduced so that no position holds more leverage.
+        delay_orders_ms: what if: traders' orders come later by this, at the price of then.
+        apply_order_rules: what if: orders reduced and refused as the rulebook's network would.
+        what_if_hotkeys: only these traders' orders change in a what-if; empty for all.
         build_portfolio_ledgers_only: no ledgers by trade pair.
         parallel_mode: SERIAL, PYSPARK or MULTIPROCESSING.
         target_ledger_window_ms: time that a ledger's checkpoints may cover.
@@ -62,6 +71,7 @@ class BacktestConfig:
     database_url: str | None = None
     database_mapping: Path | None = None
     positions_path: Path | None = None
+    plagiarism_events: Path | None = None
     candles: Path | None = None
     start_time_ms: int | None = None
     end_time_ms: int | None = None
@@ -71,11 +81,17 @@ class BacktestConfig:
     hotkeys: tuple[str, ...] = ()
     run_challenge: bool = False
     run_elimination: bool = False
+    run_scoring: bool = False
     rulebook: str = DEFAULT_NAME
     use_slippage: bool | None = None
     recalculate_slippage: bool = False
     fetch_slippage_data: bool = False
     capital: float = 100_000.0
+    drop_pairs: tuple[str, ...] = ()
+    leverage_cap: float | None = None
+    delay_orders_ms: int = 0
+    apply_order_rules: bool = False
+    what_if_hotkeys: tuple[str, ...] = ()
     build_portfolio_ledgers_only: bool = False
     parallel_mode: ParallelizationMode = ParallelizationMode.SERIAL
     target_ledger_window_ms: int = WINDOW_MS
@@ -92,6 +108,17 @@ class BacktestConfig:
         """The traders asked for, None for all."""
         single = (self.test_single_hotkey,) if self.test_single_hotkey else ()
         return (*single, *self.hotkeys) or None
+
+    @property
+    def what_if(self) -> WhatIf:
+        """What a run changes about the traders' orders; false where nothing."""
+        return WhatIf(
+            drop_pairs=self.drop_pairs,
+            leverage_cap=self.leverage_cap,
+            delay_orders_ms=self.delay_orders_ms,
+            apply_order_rules=self.apply_order_rules,
+            hotkeys=self.what_if_hotkeys,
+        )
 
     def recorded(self) -> dict[str, Any]:
         """JSON-ready, for run.json: without credentials, and without where the output goes."""
@@ -167,6 +194,11 @@ def check_config(config: BacktestConfig) -> None:
         raise ConfigError(
             "no candles: set candles to the folder of a candle store "
             "(ptn-backtest candles import makes one)"
+        )
+    if config.what_if_hotkeys and not config.what_if:
+        raise ConfigError(
+            "what_if_hotkeys is given, but nothing that would change for them: set drop_pairs, "
+            "leverage_cap, delay_orders_ms or apply_order_rules, or leave what_if_hotkeys out"
         )
     if config.interval_ms <= 0:
         raise ConfigError(f"interval_ms = {config.interval_ms} is not above 0")
@@ -248,11 +280,29 @@ def _amount(value: float | str) -> float:
     return number
 
 
+def _optional_amount(value: float | str | None) -> float | None:
+    return None if value is None or value == "" else _amount(value)
+
+
+def _not_negative(value: int | str) -> int:
+    number = int(value)
+    if number < 0:
+        raise ValueError(f"{value!r} is below 0")
+    return number
+
+
 def _names(value: str | list[str] | tuple[str, ...] | None) -> tuple[str, ...]:
     if not value:
         return ()
     parts = value.split(",") if isinstance(value, str) else value
     return tuple(part.strip() for part in parts if part.strip())
+
+
+def _pairs(value: str | list[str] | tuple[str, ...] | None) -> tuple[str, ...]:
+    try:
+        return tuple(TradePair.from_trade_pair_id(name).trade_pair_id for name in _names(value))
+    except UnknownTradePair as error:
+        raise ValueError(str(error)) from None
 
 
 def _mode(value: int | str) -> ParallelizationMode:
@@ -285,6 +335,7 @@ _PARSERS: Mapping[str, Callable[[Any], Any]] = {
     "database_url": _text,
     "database_mapping": _path,
     "positions_path": _path,
+    "plagiarism_events": _path,
     "candles": _path,
     "start_time_ms": _optional_time,
     "end_time_ms": _optional_time,
@@ -294,11 +345,17 @@ _PARSERS: Mapping[str, Callable[[Any], Any]] = {
     "hotkeys": _names,
     "run_challenge": _flag,
     "run_elimination": _flag,
+    "run_scoring": _flag,
     "rulebook": _name,
     "use_slippage": _optional_flag,
     "recalculate_slippage": _flag,
     "fetch_slippage_data": _flag,
     "capital": _amount,
+    "drop_pairs": _pairs,
+    "leverage_cap": _optional_amount,
+    "delay_orders_ms": _not_negative,
+    "apply_order_rules": _flag,
+    "what_if_hotkeys": _names,
     "build_portfolio_ledgers_only": _flag,
     "parallel_mode": _mode,
     "target_ledger_window_ms": _positive,

@@ -3,26 +3,36 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ptn_backtest.backtest.config import BacktestConfig
-from ptn_backtest.clock import MINUTE_MS, format_time
+from ptn_backtest.clock import HOUR_MS, MINUTE_MS, format_time
 from ptn_backtest.errors import ConfigError, SlippageError
 from ptn_backtest.positions.conversion import Conversion, convert
 from ptn_backtest.positions.manager import PositionManager
+from ptn_backtest.positions.order_checks import OrderFinding
 from ptn_backtest.positions.position import Position
+from ptn_backtest.positions.quotes import with_quotes
 from ptn_backtest.positions.slippage import with_slippage
+from ptn_backtest.positions.what_if import apply_what_if
 from ptn_backtest.prices.candles import Timespan
 from ptn_backtest.prices.daily import market_lookup
+from ptn_backtest.prices.lookup import price_at
+from ptn_backtest.prices.quotes import quote_lookup
 from ptn_backtest.prices.store import CandleStore
+from ptn_backtest.rulebook import load_rulebook
 from ptn_backtest.sources.locate import open_source
+from ptn_backtest.sources.plagiarism import PlagiarismEvent, read_plagiarism_events
 from ptn_backtest.sources.records import PositionQuery, PositionSource
 
 log = logging.getLogger(__name__)
 
 TEST_CANDLES = "test-candles"
 """Folder, in the output folder, of the candles that belong to the test positions."""
+
+_LATEST_PRICE_MS = HOUR_MS
+"""A delayed order is filled at a price of at most this age."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +49,10 @@ class Inputs:
         end_ms: last update time.
         synthetic: True where positions or candles are made up for tests.
         timings: {phase: seconds}.
+        plagiarism_events: of the traders asked for, by time, then hotkey.
         warnings: sentences on what loading had to do without.
+        changes: {name: count} of what was changed on the recorded orders, for run.json.
+        order_findings: orders that the leverage cap or the order rules reduced or refused.
     """
 
     source: str
@@ -51,14 +64,17 @@ class Inputs:
     end_ms: int
     synthetic: bool
     timings: Mapping[str, float]
+    plagiarism_events: tuple[PlagiarismEvent, ...] = ()
     warnings: tuple[str, ...] = ()
+    changes: Mapping[str, int] = field(default_factory=dict)
+    order_findings: tuple[OrderFinding, ...] = ()
 
 
 def load_inputs(config: BacktestConfig) -> Inputs:
     """Read everything that a run needs.
 
     Raises:
-        SourceError: the positions cannot be read.
+        SourceError: the positions, or the plagiarism events, cannot be read.
         CandleError: the candle store cannot be read.
         ConfigError: the time range is empty.
         InvalidPosition: `strict`, and a position would be set aside.
@@ -83,14 +99,15 @@ def load_inputs(config: BacktestConfig) -> Inputs:
     # reading and converting go hand in hand, so that records are never all in memory
     conversion = convert(source.read(query), split=config.split_positions, strict=config.strict)
     account_sizes = source.read_account_sizes(query)
+    plagiarism_events, warnings = _plagiarism_events(config, source, query)
     loaded = time.perf_counter() - begun
-    warnings: tuple[str, ...] = ()
-    replayed = conversion.positions
-    if config.recalculate_slippage:
-        replayed, warnings = _recalculated(config, replayed, candles)
-    positions = PositionManager(replayed)
+    begun = time.perf_counter()
+    changed = _changed(config, conversion.positions, candles)
+    changing = time.perf_counter() - begun
+    positions = PositionManager(changed.positions)
     log.info("%d positions of %d traders in %.3f s", len(positions), len(positions.hotkeys), loaded)
-    start_ms, end_ms = _time_range(config, positions, candles)
+    # of the positions as recorded, so that a what-if has the update times of the run it is held to
+    start_ms, end_ms = _time_range(config, conversion.positions, candles)
     return Inputs(
         source=source.describe(),
         positions=positions,
@@ -100,32 +117,99 @@ def load_inputs(config: BacktestConfig) -> Inputs:
         start_ms=start_ms,
         end_ms=end_ms,
         synthetic=candles.synthetic or config.use_test_positions,
-        timings={"load": loaded},
-        warnings=warnings,
+        timings={"load": loaded, "change": changing},
+        plagiarism_events=plagiarism_events,
+        warnings=warnings + changed.warnings,
+        changes=changed.counts,
+        order_findings=changed.findings,
     )
 
 
-def _recalculated(
-    config: BacktestConfig, positions: list[Position], candles: CandleStore
-) -> tuple[list[Position], tuple[str, ...]]:
-    """The positions with every order's slippage computed anew, and what that had to do without.
+def _plagiarism_events(
+    config: BacktestConfig, source: PositionSource, query: PositionQuery
+) -> tuple[tuple[PlagiarismEvent, ...], tuple[str, ...]]:
+    """The events of the settings' file, else of the source; and what was set aside, in words."""
+    if config.plagiarism_events is None:
+        found = source.read_plagiarism_events(query)
+    else:
+        found = read_plagiarism_events(config.plagiarism_events).of_traders(query.hotkeys)
+    log.info("%d plagiarism events, %d rows set aside", len(found.events), len(found.rejected))
+    return found.events, tuple(f"no plagiarism event: {left}" for left in found.left_out())
+
+
+@dataclass(frozen=True, slots=True)
+class _Changed:
+    """Positions with the changes that the settings ask for."""
+
+    positions: Sequence[Position]
+    warnings: tuple[str, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+    findings: tuple[OrderFinding, ...] = ()
+
+    def further(
+        self,
+        positions: Sequence[Position],
+        warnings: tuple[str, ...],
+        counts: Mapping[str, int],
+        findings: tuple[OrderFinding, ...] = (),
+    ) -> "_Changed":
+        """These positions in place of ours, with what was said of both."""
+        return _Changed(
+            positions,
+            self.warnings + warnings,
+            {**self.counts, **counts},
+            self.findings + findings,
+        )
+
+
+def _changed(
+    config: BacktestConfig, recorded: Sequence[Position], candles: CandleStore
+) -> _Changed:
+    """What-if, then bid and ask, then slippage.
+
+    Bid, ask and slippage are those of the order as it would have been sent: at its time and of its
+    size in the what-if.
+    """
+    changed = _Changed(recorded)
+    if config.what_if:
+        changed = _with_what_if(config, changed, candles)
+    if config.fetch_slippage_data:
+        positions, quotes = with_quotes(changed.positions, quote_lookup(candles))
+        for warning in quotes.warnings:
+            log.warning("%s", warning)
+        changed = changed.further(positions, quotes.warnings, quotes.counts)
+    if config.fetch_slippage_data or config.recalculate_slippage:
+        changed = _with_slippage(config, changed, candles)
+    return changed
+
+
+def _with_what_if(config: BacktestConfig, before: _Changed, candles: CandleStore) -> _Changed:
+    def price(trade_pair_id: str, t_ms: int) -> float | None:
+        found = price_at(candles, trade_pair_id, t_ms, _LATEST_PRICE_MS)
+        return None if found is None else found.price
+
+    rules = load_rulebook(config.rulebook).leverage
+    positions, report = apply_what_if(before.positions, config.what_if, rules, price)
+    return before.further(positions, report.warnings, report.counts, report.findings)
+
+
+def _with_slippage(config: BacktestConfig, before: _Changed, candles: CandleStore) -> _Changed:
+    """Slippage by the rules: of every order, or of those that have none.
 
     Raises:
         SlippageError: `strict`, and an order's slippage cannot be computed.
     """
-    begun = time.perf_counter()
-    changed, report = with_slippage(
-        positions, market_lookup(candles), capital=config.capital, recalculate=True
-    )
-    log.info(
-        "slippage of %d orders computed, %d changed, in %.3f s",
-        report.n_computed,
-        report.n_changed,
-        time.perf_counter() - begun,
+    positions, report = with_slippage(
+        before.positions,
+        market_lookup(candles),
+        load_rulebook(config.rulebook).slippage,
+        capital=config.capital,
+        recalculate=config.recalculate_slippage,
     )
     if config.strict and report.n_unfilled:
         raise SlippageError("\n".join(report.warnings))
-    return changed, report.warnings
+    counts = {"slippage_computed": report.n_computed, "slippage_changed": report.n_changed}
+    return before.further(positions, report.warnings, counts)
 
 
 def open_position_source(config: BacktestConfig) -> PositionSource:
@@ -147,7 +231,7 @@ def open_candles(config: BacktestConfig) -> CandleStore:
 
 
 def _time_range(
-    config: BacktestConfig, positions: PositionManager, candles: CandleStore
+    config: BacktestConfig, positions: Sequence[Position], candles: CandleStore
 ) -> tuple[int, int]:
     """The settings' start and end; else the first order, and the end of the candles."""
     orders_ms = [order.processed_ms for position in positions for order in position.orders]

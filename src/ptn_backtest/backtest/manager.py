@@ -3,11 +3,13 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from ptn_backtest.backtest.execution import ParallelizationMode, check_mode, map_traders
+from ptn_backtest.backtest.network import Network, Progress, RuleSwitches, progress_of
 from ptn_backtest.clock import DAY_MS, format_time
-from ptn_backtest.errors import ConfigError, NotAvailableYet
+from ptn_backtest.errors import BacktestError, ConfigError
 from ptn_backtest.ledger.checkpoint import PerfLedger
 from ptn_backtest.ledger.manager import LedgerSettings, PerfLedgerManager
 from ptn_backtest.ledger.timeline import build_timeline, open_ranges
@@ -15,7 +17,9 @@ from ptn_backtest.ledger.windows import second_windows
 from ptn_backtest.positions.manager import PositionManager, up_to
 from ptn_backtest.prices.candles import CandleSource
 from ptn_backtest.prices.coverage import require_candles
+from ptn_backtest.prices.lookup import FoundPrice, price_at
 from ptn_backtest.prices.table import PriceTable, price_table
+from ptn_backtest.sources.plagiarism import PlagiarismEvent
 from ptn_backtest.trade_pairs import TradePair
 
 log = logging.getLogger(__name__)
@@ -34,7 +38,9 @@ class BacktestManager:
             and the end. A ledger belongs to its sequence of update times.
         positions: positions as known at the end.
         perf_ledger_manager: the traders' ledgers.
+        network: where the traders stand, and what the network's rules did.
         warnings: sentences on what the replay had to do without.
+        timings: {phase: seconds} so far.
     """
 
     def __init__(
@@ -50,6 +56,7 @@ class BacktestManager:
         parallel_mode: ParallelizationMode = ParallelizationMode.SERIAL,
         missing_candles: Literal["error", "hold"] = "error",
         update_times_ms: Sequence[int] | None = None,
+        plagiarism_events: Sequence[PlagiarismEvent] = (),
     ) -> None:
         """Read the candles and make every trader's timeline; no ledger is built yet.
 
@@ -64,6 +71,7 @@ class BacktestManager:
             parallel_mode: how traders are worked on.
             missing_candles: "error" or "hold" (the last value stays).
             update_times_ms: exact update times in place of start, end and interval.
+            plagiarism_events: recorded ones, in time order.
 
         Raises:
             ConfigError: the times are out of order.
@@ -97,32 +105,55 @@ class BacktestManager:
         )
         self.warnings += _without_seconds(pairs, self.perf_ledger_manager.prices)
         self._mode = parallel_mode
+        self.timings: dict[str, float] = {"ledgers": 0.0, "rules": 0.0}
+        lookback_ms = settings.rulebook.eliminations.closing_price_ms
+
+        def closing_price(trade_pair_id: str, t_ms: int) -> FoundPrice | None:
+            return price_at(candles, trade_pair_id, t_ms, lookback_ms)
+
+        self.network = Network(settings, closing_price, plagiarism_events)
 
     def update(
-        self, t_ms: int, *, run_challenge: bool = False, run_elimination: bool = False
+        self,
+        t_ms: int,
+        *,
+        run_challenge: bool = False,
+        run_elimination: bool = False,
+        run_scoring: bool = False,
     ) -> None:
-        """Continue every ledger to one of the update times.
+        """Continue every ledger to one of the update times, and apply the rules there.
+
+        Args:
+            t_ms: one of `update_times_ms`; one that is over changes nothing.
+            run_challenge: challenge period rules; otherwise everybody is in the main competition.
+            run_elimination: elimination rules; otherwise nobody leaves.
+            run_scoring: score all traders.
 
         Raises:
             ConfigError: another time; candles were read for the update times only.
-            NotAvailableYet: rules are asked for.
         """
-        refuse_rules(run_challenge=run_challenge, run_elimination=run_elimination)
         if t_ms not in self.update_times_ms:
             raise ConfigError(
                 f"{format_time(t_ms)} is not one of this replay's update times; hand the times that "
                 "you want to BacktestManager(..., update_times_ms=...)"
             )
-        self._update((t_ms,))
+        self._update((t_ms,), RuleSwitches(run_challenge, run_elimination, run_scoring))
 
-    def run(self, *, run_challenge: bool = False, run_elimination: bool = False) -> None:
-        """Continue every ledger through all update times.
+    def run(
+        self,
+        *,
+        run_challenge: bool = False,
+        run_elimination: bool = False,
+        run_scoring: bool = False,
+    ) -> None:
+        """Continue every ledger through all update times, and apply the rules at each.
 
-        Without rules no trader's fate depends on another's, so each trader goes through all times
-        in one piece; the ledgers are those of `update` called for each time in turn.
+        A ledger does not depend on other traders until the rules end it. So each trader goes through
+        all times in one piece, then the rules look at what every update left; the outcome is that
+        of `update` called for each time in turn.
         """
-        refuse_rules(run_challenge=run_challenge, run_elimination=run_elimination)
-        self._update(self.update_times_ms)
+        switches = RuleSwitches(run_challenge, run_elimination, run_scoring)
+        self._update(self.update_times_ms, switches)
 
     def get_perf_ledgers(self, *, portfolio_only: bool = False) -> dict[str, dict[str, PerfLedger]]:
         """{hotkey: {"portfolio" or trade pair id: ledger}}, hotkeys sorted."""
@@ -133,19 +164,50 @@ class BacktestManager:
         """The candles that the replay reads."""
         return self.perf_ledger_manager.prices
 
-    def _update(self, times_ms: Sequence[int]) -> None:
-        manager = self.perf_ledger_manager
+    def _update(self, times_ms: Sequence[int], switches: RuleSwitches) -> None:
         begun = time.perf_counter()
-        units = manager.units(times_ms)
+        progress = self._update_ledgers(times_ms, keep_history=switches.need_ledgers)
+        built = time.perf_counter()
+        evaluated_ms = self.network.state.time_ms
+        for k, t_ms in enumerate(times_ms):
+            if evaluated_ms is None or t_ms > evaluated_ms:
+                self._evaluate(progress, times_ms, k, switches)
+        self.timings["ledgers"] += built - begun
+        self.timings["rules"] += time.perf_counter() - built
+        log.debug(
+            "ledgers of %d traders at %s after %.3f s, rules after %.3f s",
+            len(progress),
+            format_time(times_ms[-1]),
+            built - begun,
+            time.perf_counter() - built,
+        )
+
+    def _update_ledgers(
+        self, times_ms: Sequence[int], *, keep_history: bool
+    ) -> dict[str, Progress]:
+        """Continue the ledgers of everybody who is in the network; {hotkey: what that gave}."""
+        manager = self.perf_ledger_manager
+        gone = self.network.state.eliminations
+        units = manager.units(times_ms, leave_out=gone, keep_history=keep_history)
+        progress = {}
         outcomes = map_traders(self._mode, manager.update_trader, units)
         for unit, outcome in zip(units, outcomes, strict=True):
-            manager.keep(unit.timeline.miner_hotkey, outcome)
-        log.debug(
-            "ledgers of %d traders at %s after %.3f s",
-            len(units),
-            format_time(times_ms[-1]),
-            time.perf_counter() - begun,
-        )
+            hotkey = unit.timeline.miner_hotkey
+            manager.keep(hotkey, outcome)
+            if not isinstance(outcome, BacktestError):
+                progress[hotkey] = progress_of(unit, outcome)
+        return progress
+
+    def _evaluate(
+        self, progress: dict[str, Progress], times_ms: Sequence[int], k: int, switches: RuleSwitches
+    ) -> None:
+        """Apply the rules after update k; who leaves keeps the ledgers that it had then."""
+        manager = self.perf_ledger_manager
+        for elimination in self.network.evaluate(progress, k, times_ms[k], switches):
+            hotkey = elimination.miner_hotkey
+            unit = replace(progress[hotkey].unit, update_times_ms=times_ms[: k + 1])
+            manager.keep(hotkey, manager.update_trader(unit))
+            self.network.close(elimination, unit.timeline, manager.states[hotkey])
 
 
 def _without_seconds(pairs: Sequence[TradePair], prices: PriceTable) -> list[str]:
@@ -160,24 +222,6 @@ def _without_seconds(pairs: Sequence[TradePair], prices: PriceTable) -> list[str
         "looks every second, values hold between whole minutes"
     )
     return [sentence] if lacking else []
-
-
-def refuse_rules(*, run_challenge: bool, run_elimination: bool) -> None:
-    """Refuse what this version cannot do, rather than leave it out in silence.
-
-    Raises:
-        NotAvailableYet: either rule set is asked for.
-    """
-    asked = [
-        name
-        for name, on in (("run_challenge", run_challenge), ("run_elimination", run_elimination))
-        if on
-    ]
-    if asked:
-        raise NotAvailableYet(
-            f"{' and '.join(asked)}: the network's rules are not in this version; "
-            "set them to false to build ledgers without rules"
-        )
 
 
 def update_times(start_ms: int, end_ms: int, interval_ms: int) -> list[int]:

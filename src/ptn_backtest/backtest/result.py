@@ -6,6 +6,7 @@ from typing import Any
 
 from ptn_backtest.ledger.checkpoint import PerfLedger
 from ptn_backtest.positions.accounting import PositionState
+from ptn_backtest.positions.order_checks import OrderFinding
 from ptn_backtest.positions.position import Position
 from ptn_backtest.positions.rejection import Rejection
 from ptn_backtest.rules.events import Elimination, Event
@@ -59,7 +60,9 @@ class RunResult:
         standings: {hotkey: where it stands at the end}, of those still in the network; {} without
             rules.
         eliminations: who left, in time order.
-        scores: one per evaluation that scored, in time order.
+        scores: of all traders, one per evaluation, where that was asked for.
+        competitions: of those who compete for the ranks, one per evaluation that ranked.
+        order_findings: orders that the network would have reduced or refused.
         failed_traders: {hotkey: message} of traders that were set aside as a whole.
         warnings: sentences for the reader, such as missing candles that were held.
         synthetic: True where positions or candles are made up for tests.
@@ -81,6 +84,8 @@ class RunResult:
     standings: Mapping[str, Standing] = field(default_factory=dict)
     eliminations: Sequence[Elimination] = ()
     scores: Sequence[Scores] = ()
+    competitions: Sequence[Scores] = ()
+    order_findings: Sequence[OrderFinding] = ()
     failed_traders: Mapping[str, str] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     synthetic: bool = False

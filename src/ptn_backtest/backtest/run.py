@@ -9,15 +9,15 @@ from typing import Any
 from ptn_backtest.backtest.config import BacktestConfig
 from ptn_backtest.backtest.execution import check_mode
 from ptn_backtest.backtest.loading import Inputs, load_inputs
-from ptn_backtest.backtest.manager import BacktestManager, refuse_rules
+from ptn_backtest.backtest.manager import BacktestManager
 from ptn_backtest.backtest.result import Liquidation, ReplayedPosition, RunResult
-from ptn_backtest.errors import NotAvailableYet
 from ptn_backtest.ledger.checkpoint import PORTFOLIO
 from ptn_backtest.ledger.manager import LedgerSettings, PerfLedgerManager
-from ptn_backtest.positions.accounting import position_states
+from ptn_backtest.positions.accounting import position_states, replay
 from ptn_backtest.positions.position import Position
 from ptn_backtest.prices.table import fingerprint
 from ptn_backtest.rulebook import Rulebook, load_rulebook
+from ptn_backtest.sources.plagiarism import PlagiarismEvent
 
 log = logging.getLogger(__name__)
 
@@ -50,20 +50,17 @@ def run_backtest(config: BacktestConfig) -> RunResult:
         account_sizes=inputs.account_sizes,
         parallel_mode=config.parallel_mode,
         missing_candles=config.missing_candles,
+        plagiarism_events=inputs.plagiarism_events,
     )
     prepared = time.perf_counter()
-    manager.run()
-    built = time.perf_counter()
-    log.info(
-        "prices and timelines in %.3f s, ledgers in %.3f s", prepared - begun, built - prepared
+    manager.run(
+        run_challenge=config.run_challenge,
+        run_elimination=config.run_elimination,
+        run_scoring=config.run_scoring,
     )
-    return _gather(
-        config,
-        inputs,
-        manager,
-        rulebook,
-        {"prepare": prepared - begun, "ledgers": built - prepared},
-    )
+    timings = {"prepare": prepared - begun, **manager.timings}
+    log.info("seconds: %s", ", ".join(f"{name} {took:.3f}" for name, took in timings.items()))
+    return _gather(config, inputs, manager, rulebook, timings)
 
 
 def refuse_unavailable(config: BacktestConfig) -> None:
@@ -73,12 +70,6 @@ def refuse_unavailable(config: BacktestConfig) -> None:
         NotAvailableYet: the message names the setting and what to use instead.
     """
     check_mode(config.parallel_mode)
-    refuse_rules(run_challenge=config.run_challenge, run_elimination=config.run_elimination)
-    if config.fetch_slippage_data:
-        raise NotAvailableYet(
-            "fetch_slippage_data is not in this version: bid and ask are those recorded on each "
-            "order; set fetch_slippage_data to false"
-        )
 
 
 def _gather(
@@ -89,9 +80,11 @@ def _gather(
     timings: dict[str, float],
 ) -> RunResult:
     ledgers = manager.perf_ledger_manager
-    replayed = [position for part in _replayed(ledgers) for position in part]
+    network = manager.network
+    replayed = [position for part in _replayed(manager) for position in part]
     counts = {
         **inputs.conversion.counts,
+        **inputs.changes,
         "traders": len(manager.positions.hotkeys),
         "positions": len(replayed),
         "orders": sum(len(each.position.orders) for each in replayed),
@@ -104,6 +97,7 @@ def _gather(
         inputs={
             "positions": positions_fingerprint(manager.positions),
             "candles": fingerprint(manager.prices),
+            "plagiarism_events": plagiarism_fingerprint(inputs.plagiarism_events),
         },
         counts=counts,
         timings={**inputs.timings, **timings},
@@ -114,6 +108,12 @@ def _gather(
         positions=replayed,
         rejections=inputs.conversion.rejections,
         liquidations=list(liquidations(ledgers)),
+        events=network.events,
+        standings=network.state.standings,
+        eliminations=list(network.state.eliminations.values()),
+        scores=network.scores,
+        competitions=network.competitions,
+        order_findings=inputs.order_findings,
         failed_traders=ledgers.failed,
         warnings=[*inputs.warnings, *manager.warnings],
         synthetic=inputs.synthetic,
@@ -130,7 +130,7 @@ def _empty_result(config: BacktestConfig, inputs: Inputs, rulebook: Rulebook) ->
         settings=_settings(config, rulebook),
         source=inputs.source,
         inputs={"positions": positions_fingerprint([]), "candles": ""},
-        counts=inputs.conversion.counts,
+        counts={**inputs.conversion.counts, **inputs.changes},
         timings=inputs.timings,
         start_ms=inputs.start_ms,
         end_ms=inputs.end_ms,
@@ -138,17 +138,28 @@ def _empty_result(config: BacktestConfig, inputs: Inputs, rulebook: Rulebook) ->
         ledgers={},
         positions=(),
         rejections=inputs.conversion.rejections,
-        warnings=["no position was loaded"],
+        warnings=[*inputs.warnings, "no position was loaded"],
         synthetic=inputs.synthetic,
     )
 
 
-def _replayed(ledgers: PerfLedgerManager) -> Iterable[list[ReplayedPosition]]:
-    """Each trader's positions with their states, by open time."""
-    for hotkey in sorted(ledgers.timelines):
-        timeline = ledgers.timelines[hotkey]
-        states = position_states(timeline.positions, timeline.arrays.accounts)
-        replayed = map(ReplayedPosition, timeline.positions, states)
+def _replayed(manager: BacktestManager) -> Iterable[list[ReplayedPosition]]:
+    """Each trader's positions with their states, by open time; of those who left, as that left them."""
+    timelines = manager.perf_ledger_manager.timelines
+    settings = manager.perf_ledger_manager.settings
+    for hotkey in sorted(timelines):
+        timeline = timelines[hotkey]
+        left = manager.network.positions.get(hotkey)
+        if left is None:
+            states = position_states(timeline.positions, timeline.arrays.accounts)
+            replayed = list(map(ReplayedPosition, timeline.positions, states))
+        else:
+            replayed = [
+                ReplayedPosition(
+                    one, replay(one, settings.rulebook, use_slippage=settings.use_slippage)
+                )
+                for one in left
+            ]
         yield sorted(
             replayed, key=lambda each: (each.position.open_ms, each.position.position_uuid)
         )
@@ -165,6 +176,12 @@ def liquidations(ledgers: PerfLedgerManager) -> Iterable[Liquidation]:
                 last_known_prices=portfolio.last_known_prices,
                 previous_return=float(portfolio.cps["prev_portfolio_ret"][-1]),
             )
+
+
+def plagiarism_fingerprint(events: Iterable[PlagiarismEvent]) -> str:
+    """SHA-256 over recorded plagiarism events, in order; "" without any."""
+    rows = [(event.miner_hotkey, event.time_ms, event.flagged) for event in events]
+    return hashlib.sha256(repr(rows).encode()).hexdigest() if rows else ""
 
 
 def positions_fingerprint(positions: Iterable[Position]) -> str:

@@ -98,6 +98,7 @@ def check_bundle(folder: Path | str, rtol: float = RTOL, atol: float = ATOL) -> 
     results = replay_bundle(bundle, carry_fee_times=fee_times)
     seconds = time.perf_counter() - begun
     results["positions"] = _by_uuid(results["positions"])
+    results, expected = _without_order(results), _without_order(expected)
     _leave_out_untold(results, expected, not_compared)
     return BundleCheck(
         folder=bundle.folder,
@@ -144,6 +145,33 @@ def _comparable(
         ) from None
     chosen["positions"] = positions
     return chosen, fee_times, left_out
+
+
+def _without_order(results: Results) -> Results:
+    """Lists that are in no particular order as objects by hotkey: scores, weights, eliminations."""
+    found = dict(results)
+    try:
+        if isinstance(found.get("eliminations"), list):
+            found["eliminations"] = {each["hotkey"]: each for each in found["eliminations"]}
+        if isinstance(found.get("scoring"), dict):
+            raw = {
+                category: {
+                    **own,
+                    "metrics": {
+                        metric: {**one, "scores": dict(one["scores"])}
+                        for metric, one in own["metrics"].items()
+                    },
+                }
+                for category, own in found["scoring"]["raw"].items()
+            }
+            final = dict(found["scoring"]["final"])
+            found["scoring"] = {**found["scoring"], "raw": raw, "final": final}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BundleError(
+            f"{EXPECTED_FILE}: eliminations or scoring are not in the format of docs/bundles.md "
+            f"({error!r}); get an undamaged copy"
+        ) from None
+    return found
 
 
 def _by_uuid(positions: object) -> dict[str, Results]:

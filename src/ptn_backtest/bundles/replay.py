@@ -5,7 +5,7 @@ from typing import Any
 
 from ptn_backtest.backtest.manager import BacktestManager
 from ptn_backtest.bundles.bundle import Bundle
-from ptn_backtest.errors import NotAvailableYet
+from ptn_backtest.bundles.rule_sections import rule_sections
 from ptn_backtest.ledger.checkpoint import PORTFOLIO, PerfLedger
 from ptn_backtest.ledger.daily import Dates, Floats, daily_pnl, daily_returns
 from ptn_backtest.ledger.manager import LedgerSettings
@@ -29,8 +29,13 @@ SECTIONS = (
     "daily_pnl",
     "metrics",
     "perf_ledger_eliminations",
+    "buckets",
+    "eliminations",
+    "ledgers_last_seen",
+    "scoring",
 )
-"""What this version computes; `perf_ledger_eliminations` stands in the results where there are any."""
+"""What this version computes; eliminations stand in the results where there are any, and what rules
+did where the bundle runs them."""
 
 
 def replay_bundle(
@@ -46,19 +51,25 @@ def replay_bundle(
     Returns:
         The sections of `SECTIONS`, described in `docs/bundles.md`, and `failed_traders`
         ({hotkey: message}) where a trader could not be replayed.
-
-    Raises:
-        NotAvailableYet: the bundle needs the network's rules.
     """
-    _refuse_rules(bundle)
     manager = _replayed(bundle)
     results: Results = {
         "positions": [
             _position(bundle, position, (carry_fee_times or {}).get(position.position_uuid))
             for position in bundle.positions
         ],
-        **_ledger_sections(manager.get_perf_ledgers()),
+        **_ledger_sections(
+            {
+                hotkey: mine
+                for hotkey, mine in manager.get_perf_ledgers().items()
+                if hotkey not in manager.network.state.eliminations
+            }
+        ),
     }
+    if bundle.settings.mode == "backtest":
+        results |= rule_sections(
+            manager.network, manager.get_perf_ledgers(), _account_sizes(bundle, manager)
+        )
     states = manager.perf_ledger_manager.states
     eliminations = [
         _elimination(hotkey, state, state.liquidated_ms, bundle.positions)
@@ -72,13 +83,14 @@ def replay_bundle(
     return {name: json_ready(section, sort_keys=False) for name, section in results.items()}
 
 
-def _refuse_rules(bundle: Bundle) -> None:
-    asked = [n for n in ("run_challenge", "run_elimination") if getattr(bundle.settings, n)]
-    if asked:
-        raise NotAvailableYet(
-            f"{bundle.folder}: it needs {' and '.join(asked)}, and the network's rules are not in "
-            "this version; replay it with one that has them"
-        )
+def _account_sizes(bundle: Bundle, manager: BacktestManager) -> dict[str, float]:
+    """{hotkey: USD in force at the end} of those whose sizes the bundle has."""
+    timelines = manager.perf_ledger_manager.timelines
+    return {
+        hotkey: timelines[hotkey].account_size_at(bundle.settings.end_ms)
+        for hotkey in bundle.settings.account_sizes
+        if hotkey in timelines
+    }
 
 
 def _replayed(bundle: Bundle) -> BacktestManager:
@@ -98,7 +110,11 @@ def _replayed(bundle: Bundle) -> BacktestManager:
         missing_candles="hold",
         update_times_ms=settings.update_times_ms,
     )
-    manager.run()
+    manager.run(
+        run_challenge=settings.run_challenge,
+        run_elimination=settings.run_elimination,
+        run_scoring=settings.run_scoring,
+    )
     return manager
 
 

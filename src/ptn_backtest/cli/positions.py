@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from ptn_backtest.cli.positions_audit import audit
+from ptn_backtest.cli.positions_orders import check_orders
 from ptn_backtest.cli.positions_output import (
     SHOWN,
     number,
@@ -103,6 +104,7 @@ def positions() -> None:
 
 
 positions.add_command(audit)
+positions.add_command(check_orders)
 
 
 @positions.command("import")
@@ -124,7 +126,8 @@ def import_(
     The tables are made where they are missing. Everything is written, or nothing; importing the
     same again changes nothing, and nothing is deleted. Positions are stored as they were found;
     what the tables cannot hold is listed, and with --strict the first position that cannot be
-    replayed stops the import. Eliminations and account sizes come along where SOURCE has them.
+    replayed stops the import. Eliminations, account sizes and plagiarism events come along where
+    SOURCE has them.
 
     \b
     Examples:
@@ -146,6 +149,7 @@ def import_(
             _watched(counted(origin.read(query)), rejections, strict=strict),
             account_sizes=origin.read_account_sizes(query),
             eliminations=_eliminations(origin, query),
+            plagiarism_events=origin.read_plagiarism_events(query),
         )
     target = hide_passwords(database_url)
     if as_json:
@@ -157,11 +161,11 @@ def import_(
         )
         return
     click.echo(f"imported {origin.describe()} into {target}\n")
-    click.echo(f"{'':<16}{'new':>10}{'changed':>10}{'unchanged':>11}")
-    for name in ("positions", "orders", "eliminations", "account_sizes"):
+    click.echo(f"{'':<18}{'new':>10}{'changed':>10}{'unchanged':>11}")
+    for name in ("positions", "orders", "eliminations", "account_sizes", "plagiarism_events"):
         rows = getattr(counts, name)
         label = name.replace("_", " ")
-        click.echo(f"{label:<16}{rows.inserted:>10}{rows.updated:>10}{rows.unchanged:>11}")
+        click.echo(f"{label:<18}{rows.inserted:>10}{rows.updated:>10}{rows.unchanged:>11}")
     print_left_out([f"{left.origin}: {left.reason}" for left in counts.unstored])
     print_note(rejections, target)
 
@@ -192,8 +196,8 @@ def export(
     """Write the positions of SOURCE to PATH, as files that can be read back.
 
     A file at PATH is replaced as a whole; a folder with `miners` in it is refused. Positions are
-    written as they were found, with eliminations and account sizes (a list holds positions only);
-    what cannot be written is listed.
+    written as they were found, with eliminations, account sizes and plagiarism events (a list
+    holds positions only); what cannot be written is listed.
 
     \b
     Examples:
@@ -217,6 +221,7 @@ def export(
                 records,
                 account_sizes=origin.read_account_sizes(query),
                 eliminations=_eliminations(origin, query),
+                plagiarism_events=origin.read_plagiarism_events(query),
             )
     if as_json:
         print_json(

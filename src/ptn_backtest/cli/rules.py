@@ -2,8 +2,6 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
-from typing import Any
 
 import click
 
@@ -15,41 +13,53 @@ def rules() -> None:
     A rulebook is named, or given as a TOML file with a base and what changes:
 
     \b
-      name = "cheaper"
+      name = "looser"
       base = "2025-11"
-      [fees]
-      crypto_spread_rate = 0.0005
+      [eliminations]
+      drawdown_limit = 15.0      # percent
 
     \b
     Examples:
-      ptn-backtest rules diff 2025-07 2025-11
-      ptn-backtest run --use-test-positions --rulebook cheaper.toml
+      ptn-backtest rules show 2025-11
+      ptn-backtest rules show 2025-11 --toml > mine.toml
+      ptn-backtest rules diff 2025-11 mine.toml
+      ptn-backtest run --use-test-positions --rulebook mine.toml
     """
 
 
 @rules.command("list")
-def list_() -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def list_(as_json: bool) -> None:
     """List the shipped rulebooks."""
     from ptn_backtest.rulebook import DEFAULT_NAME, SHIPPED, load_rulebook  # noqa: PLC0415
 
-    for name in SHIPPED:
+    shipped = {name: load_rulebook(name).in_force for name in SHIPPED}
+    if as_json:
+        click.echo(json.dumps(shipped, indent=1))
+        return
+    for name, in_force in shipped.items():
         default = "  (default)" if name == DEFAULT_NAME else ""
-        click.echo(f"{name}  {load_rulebook(name).in_force}{default}")
+        click.echo(f"{name}  {in_force}{default}")
 
 
 @rules.command()
 @click.argument("rulebook")
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
-def show(rulebook: str, as_json: bool) -> None:
-    """Show every rule of RULEBOOK."""
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON, slippage tables whole.")
+@click.option("--toml", "as_toml", is_flag=True, help="Print it as a file to edit and load.")
+def show(rulebook: str, as_json: bool, as_toml: bool) -> None:
+    """Show every rule of RULEBOOK, with its unit."""
     from ptn_backtest.rulebook import load_rulebook  # noqa: PLC0415
+    from ptn_backtest.rulebook.describing import to_text, to_toml  # noqa: PLC0415
 
-    whole = load_rulebook(rulebook).to_dict()
+    if as_json and as_toml:
+        raise click.UsageError("choose one of --json and --toml")
+    found = load_rulebook(rulebook)
     if as_json:
-        click.echo(json.dumps(whole, indent=1))
-        return
-    for name, value in flat(whole):
-        click.echo(f"{name} = {json.dumps(value)}")
+        click.echo(json.dumps(found.to_dict(), indent=1))
+    elif as_toml:
+        click.echo(to_toml(found), nl=False)
+    else:
+        click.echo("\n".join(to_text(found)))
 
 
 @rules.command()
@@ -59,24 +69,15 @@ def show(rulebook: str, as_json: bool) -> None:
 def diff(a: str, b: str, as_json: bool) -> None:
     """Show where rulebooks A and B differ; exits with 1 where they do."""
     from ptn_backtest.rulebook import load_rulebook  # noqa: PLC0415
+    from ptn_backtest.rulebook.describing import difference  # noqa: PLC0415
 
-    left, right = (dict(flat(load_rulebook(name).to_dict())) for name in (a, b))
-    about = ("name", "in_force")
-    changed = {k: [left[k], right[k]] for k in left if left[k] != right[k] and k not in about}
+    changed = difference(load_rulebook(a), load_rulebook(b))
     if as_json:
         click.echo(json.dumps(changed, indent=1))
-    for name, (before, after) in {} if as_json else changed.items():
-        click.echo(f"{name}: {json.dumps(before)} -> {json.dumps(after)}")
+    for name, values in {} if as_json else changed.items():
+        before, after = ("none" if value is None else json.dumps(value) for value in values)
+        click.echo(f"{name}: {before} -> {after}")
     if changed:
         sys.exit(1)
     if not as_json:
         click.echo("no difference")
-
-
-def flat(rules: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every rule by its dotted name."""
-    for key, value in rules.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

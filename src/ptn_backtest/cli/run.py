@@ -17,10 +17,12 @@ _FLAGS: dict[str, str] = {
     "use_test_positions": "Replay the bundled synthetic test positions.",
     "use_database_positions": "Load positions from --database-url, or through taoshi.ts.ptn.",
     "build_portfolio_ledgers_only": "No ledgers by trade pair.",
-    "run_challenge": "Challenge period rules (not in this version).",
-    "run_elimination": "Elimination rules (not in this version).",
+    "run_challenge": "Challenge period rules: promotion, demotion, probation.",
+    "run_elimination": "Elimination rules: who fails leaves.",
+    "run_scoring": "Score all traders at every evaluation.",
     "recalculate_slippage": "Compute the slippage of every order anew.",
-    "fetch_slippage_data": "Fetch bid and ask for slippage first (not in this version).",
+    "fetch_slippage_data": "Take the bid and ask of every order from the candles.",
+    "apply_order_rules": "What if: reduce and refuse orders as the rulebook's network would.",
     "split_positions": "Split recorded positions that hold several trades in a row.",
     "strict": "Stop at the first position that would be set aside.",
     "overwrite": "Replace a run folder of the same --run-name.",
@@ -31,6 +33,7 @@ _VALUES: dict[str, tuple[str, str]] = {
     "database_url": ("URL", "sqlite:///file, postgresql://..., mysql://..."),
     "database_mapping": ("FILE", "TOML file that maps an existing schema to ours."),
     "positions_path": ("PATH", "Validators' folder, checkpoint (.json, .gz) or list."),
+    "plagiarism_events": ("FILE", "Recorded events (CSV, JSON, Parquet). Default: the source's."),
     "candles": ("FOLDER", "Candle store; the test positions bring their own."),
     "start_time_ms": ("TIME", "First update: ms, or an ISO date. Default: the first order."),
     "end_time_ms": ("TIME", "Last update. Default: the end of the candles."),
@@ -40,11 +43,19 @@ _VALUES: dict[str, tuple[str, str]] = {
     "rulebook": ("NAME|FILE", "The rules: 2024-05, 2024-07, 2025-07, 2025-11 (default), or yours."),
     "use_slippage": ("true|false|by-date", "Slippage always, never, or by date (default)."),
     "capital": ("USD", "What leverage 1 stands for, for slippage. Default: 100000."),
+    "leverage_cap": ("LEVERAGE", "What if: no position holds more than this."),
+    "delay_orders_ms": ("MS", "What if: orders come later by this, at the price of then."),
     "parallel_mode": ("MODE", "SERIAL (0, default); PYSPARK (1), MULTIPROCESSING (2) will follow."),
     "target_ledger_window_ms": ("MS", "Time that checkpoints may cover. Default: 120 days."),
     "missing_candles": ("error|hold", "Refuse a run without them (default), or let values stay."),
     "output": ("FOLDER", "Where run folders are written. Default: runs."),
     "run_name": ("NAME", "Name of the run folder. Default: made of times and settings."),
+}
+
+_LISTS: dict[str, tuple[str, str]] = {
+    "hotkeys": ("HOTKEY", "Only these; repeat it."),
+    "drop_pairs": ("PAIR", "What if: no positions on these trade pairs; repeat it."),
+    "what_if_hotkeys": ("HOTKEY", "What if: only these change. Default: all; repeat it."),
 }
 
 
@@ -53,9 +64,11 @@ def config_options(command: Callable[..., None]) -> Callable[..., None]:
     for name, text in reversed(_FLAGS.items()):
         option = name.replace("_", "-")
         command = click.option(f"--{option}/--no-{option}", name, default=None, help=text)(command)
-    command = click.option(
-        "--hotkeys", multiple=True, metavar="HOTKEY", help="Only these; repeat it."
-    )(command)
+    for name, (metavar, text) in reversed(_LISTS.items()):
+        option = name.replace("_", "-")
+        command = click.option(f"--{option}", name, multiple=True, metavar=metavar, help=text)(
+            command
+        )
     for name, (metavar, text) in reversed(_VALUES.items()):
         command = click.option(
             f"--{name.replace('_', '-')}", name, metavar=metavar, default=None, help=text

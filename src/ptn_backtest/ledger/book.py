@@ -40,10 +40,12 @@ PAIR = np.dtype(
         ("before", np.float64),
         ("before_ms", np.int64),
         ("open", np.bool_),
+        ("placed", np.bool_),
     ]
 )
 """A pair: `row` in the price table; `price`, `price_ms`, last known close and the start of its
-candle (`NONE_MS` = none), `before`, `before_ms`, the one before; `open`: a position is open."""
+candle (`NONE_MS` = none), `before`, `before_ms`, the one before; `open`: a position is open; `placed`:
+it has its place in the order of products."""
 
 HOLDING = np.dtype(
     [
@@ -51,6 +53,8 @@ HOLDING = np.dtype(
         ("after", np.int64),
         ("current", np.float64),
         ("value", np.float64),
+        ("price", np.float64),
+        ("price_ms", np.int64),
         ("carry", np.float64),
         ("carry_until_ms", np.int64),
         ("fee", np.float64),
@@ -61,10 +65,39 @@ HOLDING = np.dtype(
     ]
 )
 """A position: `known` orders so far, and `after` the batch of the step under way; `current` and
-`value`, its return without and with fees as last seen; `carry`, `carry_until_ms`, cached fee and its
+`value`, its return without and with fees as last seen; `price`, what it was valued at, and
+`price_ms`, the start of that candle (`NONE_MS` = the price of its last order); `carry`, `carry_until_ms`, cached fee and its
 next change (`NONE_MS` = none); `fee`, `spread`, carry and spread as last
 asked; `*_at`, places in the price table."""
 
+LOSS = np.dtype(
+    [
+        ("limit_percent", np.float64),
+        ("window_ms", np.int64),
+        ("time_ms", np.int64),
+        ("value", np.float64),
+        ("peak", np.float64),
+    ]
+)
+"""A drawdown that reached a limit: the limit, and the first record in the window that did
+(`NONE_MS` = none)."""
+
+HELD = np.dtype(
+    [
+        ("open", np.bool_),
+        ("leverage", np.float64),
+        ("price", np.float64),
+        ("price_ms", np.int64),
+        ("value", np.float64),
+    ]
+)
+"""A position at such a record, as `HOLDING` has it; `open`: whether it was held."""
+
+MARK = np.dtype([("oldest", np.int64), ("used", np.int64), ("peak", np.float64)])
+"""Where a ledger stood after an update; the names of `LEDGER`."""
+
+DRAWDOWN, LIQUIDATION = 0, 1
+"""Places in `Book.losses` and rows of `Book.held`."""
 
 LAST_UPDATE, LIQUIDATED, CURSOR = 0, 1, 2
 """Places in `Book.clock`: time of the last step, time of the liquidation, next event."""
@@ -78,29 +111,64 @@ class Book(NamedTuple):
     """State of one trader's ledgers; the kernel changes it in place.
 
     `cps`: checkpoints (ledgers x capacity). `ledgers`, `pairs`, `holdings`: rows of LEDGER, PAIR and
-    HOLDING. `open`: indices of the open positions in a step. `clock`, `step`: see the names above.
+    HOLDING. `sequence`: positions in the order of products. `open`: indices of the open positions in a step. `clock`, `step`: see the names above.
+    `losses`: two rows of LOSS; `held`: what was held at them (2 x positions, HELD). `newest`, `marks`:
+    after each update, every ledger's newest checkpoint and MARK (updates x ledgers; no row where
+    nobody asks).
     """
 
     cps: Checkpoints
     ledgers: Rows
     pairs: Rows
     holdings: Rows
+    sequence: Ints
     open: Ints
     clock: Ints
     step: Ints
+    losses: Rows
+    held: Rows
+    newest: Checkpoints
+    marks: Rows
 
 
-def new_book(n_ledgers: int, n_pairs: int, n_positions: int, capacity: int) -> Book:
-    """A book without any record, with room for `capacity` checkpoints in each ledger."""
+def new_book(
+    n_ledgers: int,
+    n_pairs: int,
+    n_positions: int,
+    *,
+    capacity: int,
+    n_kept: int,
+    drawdown_limit: float,
+    window_ms: int,
+) -> Book:
+    """A book without any record.
+
+    Args:
+        n_ledgers: the portfolio's, and one per pair where they are built.
+        n_pairs: pairs traded.
+        n_positions: positions.
+        capacity: room for checkpoints in each ledger.
+        n_kept: updates after which every ledger's newest checkpoint is kept.
+        drawdown_limit: percent.
+        window_ms: time that checkpoints may cover.
+    """
     book = Book(
         cps=np.zeros((n_ledgers, capacity), dtype=CHECKPOINT),
         ledgers=np.zeros(n_ledgers, dtype=LEDGER),
         pairs=np.zeros(n_pairs, dtype=PAIR),
         holdings=np.zeros(n_positions, dtype=HOLDING),
+        sequence=np.arange(n_positions, dtype=np.int64),
         open=np.zeros(n_positions, dtype=np.int64),
         clock=np.array([NONE_MS, NONE_MS, 0], dtype=np.int64),
         step=np.zeros(4, dtype=np.int64),
+        losses=np.zeros(2, dtype=LOSS),
+        held=np.zeros((2, n_positions), dtype=HELD),
+        newest=np.zeros((n_kept, n_ledgers), dtype=CHECKPOINT),
+        marks=np.zeros((n_kept, n_ledgers), dtype=MARK),
     )
+    book.losses["limit_percent"] = (drawdown_limit, 100.0)
+    book.losses["window_ms"] = window_ms
+    book.losses["time_ms"] = NONE_MS
     book.ledgers["peak"] = 1.0
     book.pairs["price_ms"] = NONE_MS
     book.pairs["before_ms"] = NONE_MS

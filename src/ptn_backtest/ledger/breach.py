@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+DRAWDOWN_LIMIT: Final = 10.0
+"""Percent; what a rulebook says replaces it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,16 @@ import numpy as np
 
 from ptn_backtest.clock import format_time
 from ptn_backtest.errors import LedgerError
-from ptn_backtest.ledger.book import CURSOR, LAST_UPDATE, NONE_MS, Book, new_book
+from ptn_backtest.ledger.book import (
+    CURSOR,
+    DRAWDOWN,
+    LAST_UPDATE,
+    LIQUIDATION,
+    NONE_MS,
+    Book,
+    new_book,
+)
+from ptn_backtest.ledger.breach import DRAWDOWN_LIMIT, Breach, HeldAtBreach
 from ptn_backtest.ledger.checkpoint import (
     CHECKPOINT_MS,
     PORTFOLIO,
@@ -14,6 +23,7 @@ from ptn_backtest.ledger.checkpoint import (
     LastKnownPrices,
     PerfLedger,
 )
+from ptn_backtest.ledger.history import LedgerHistory, after_no_change, book_history
 from ptn_backtest.ledger.kernel import run_updates
 from ptn_backtest.ledger.state import NEW, LedgerState
 from ptn_backtest.ledger.timeline import TraderTimeline
@@ -29,7 +39,34 @@ def update_ledgers(
     *,
     portfolio_only: bool = False,
     window_ms: int = WINDOW_MS,
+    drawdown_limit: float = DRAWDOWN_LIMIT,
 ) -> LedgerState:
+    """The state of one trader's ledgers after these update times; see `advance_ledgers`."""
+    return advance_ledgers(
+        timeline,
+        prices,
+        price_rows,
+        update_times_ms,
+        state,
+        portfolio_only=portfolio_only,
+        window_ms=window_ms,
+        drawdown_limit=drawdown_limit,
+        keep_history=False,
+    )[0]
+
+
+def advance_ledgers(
+    timeline: TraderTimeline,
+    prices: PriceTable,
+    price_rows: Mapping[str, int],
+    update_times_ms: Sequence[int],
+    state: LedgerState = NEW,
+    *,
+    portfolio_only: bool = False,
+    window_ms: int = WINDOW_MS,
+    drawdown_limit: float = DRAWDOWN_LIMIT,
+    keep_history: bool = True,
+) -> tuple[LedgerState, LedgerHistory]:
     """Continue one trader's ledgers through these update times.
 
     Args:
@@ -40,36 +77,42 @@ def update_ledgers(
         state: where to continue; unchanged.
         portfolio_only: build no ledgers by pair (the portfolio's then differs slightly, quirk 10).
         window_ms: time that a ledger's checkpoints may cover.
+        drawdown_limit: percent; the first record that reaches it is kept in the state.
+        keep_history: also keep what each update left; otherwise the history is empty.
 
     Returns:
-        The new state.
+        The new state, and the ledgers after each of the given update times.
 
     Raises:
         LedgerError: the timeline has other orders before the last update than the state saw.
     """
     times = [t for t in update_times_ms if t > (state.last_update_ms or 0)]
     if not times or state.liquidated_ms is not None:
-        return state
+        done = update_times_ms if keep_history else ()
+        return state, after_no_change(state, done, LedgerHistory())
     names = [PORTFOLIO]
     if not portfolio_only:
         names += [pair.trade_pair_id for pair in timeline.pairs]
-    book = _open_book(timeline, state, names, times[-1])
-    book.pairs["row"] = [price_rows[pair.trade_pair_id] for pair in timeline.pairs]
-    run_updates(book, timeline.arrays, prices, np.array(times, dtype=np.int64), window_ms)
-    return _close_book(timeline, book, names, window_ms)
-
-
-def _open_book(
-    timeline: TraderTimeline, state: LedgerState, names: Sequence[str], until_ms: int
-) -> Book:
-    """The state as arrays, with room for the checkpoints up to a time."""
     begin_ms = state.last_update_ms or timeline.first_order_ms
     kept = max((len(ledger.cps) for ledger in state.ledgers.values()), default=0)
-    capacity = kept + max(0, until_ms - begin_ms) // CHECKPOINT_MS + 3
-    book = new_book(len(names), len(timeline.pairs), len(timeline.positions), capacity)
+    book = new_book(
+        len(names),
+        len(timeline.pairs),
+        len(timeline.positions),
+        capacity=kept + max(0, times[-1] - begin_ms) // CHECKPOINT_MS + 3,
+        n_kept=len(times) if keep_history else 0,
+        drawdown_limit=drawdown_limit,
+        window_ms=window_ms,
+    )
     if state.last_update_ms is not None:
         _restore(book, timeline, state, names, state.last_update_ms)
-    return book
+    book.pairs["row"] = [price_rows[pair.trade_pair_id] for pair in timeline.pairs]
+    run_updates(book, timeline.arrays, prices, np.array(times, dtype=np.int64), window_ms)
+    after = _close_book(timeline, book, state, names, window_ms)
+    if not keep_history:
+        return after, LedgerHistory()
+    done = update_times_ms[: -len(times)]
+    return after, after_no_change(state, done, book_history(book, names, times))
 
 
 def _restore(
@@ -88,6 +131,8 @@ def _restore(
         )
     book.clock[LAST_UPDATE] = last_update_ms
     book.clock[CURSOR] = seen
+    if state.breach:
+        book.losses["time_ms"][DRAWDOWN] = state.breach.time_ms
     n_positions = len(timeline.positions)
     book.holdings["known"] = np.bincount(events["position"][:seen], minlength=n_positions)
     for i, name in enumerate(names):
@@ -109,9 +154,13 @@ def _restore(
 
 
 def _close_book(
-    timeline: TraderTimeline, book: Book, names: Sequence[str], window_ms: int
+    timeline: TraderTimeline,
+    book: Book,
+    before: LedgerState,
+    names: Sequence[str],
+    window_ms: int,
 ) -> LedgerState:
-    last_update_ms, liquidated_ms, orders_seen = (int(value) for value in book.clock)
+    last_update_ms, orders_seen = int(book.clock[LAST_UPDATE]), int(book.clock[CURSOR])
     if last_update_ms == NONE_MS:
         return NEW
     ledgers = {
@@ -134,7 +183,35 @@ def _close_book(
         },
         last_update_ms=last_update_ms,
         orders_seen=orders_seen,
-        liquidated_ms=None if liquidated_ms == NONE_MS else liquidated_ms,
+        breach=_breach(timeline, book, DRAWDOWN, before.breach),
+        liquidation=_breach(timeline, book, LIQUIDATION, None),
+    )
+
+
+def _breach(
+    timeline: TraderTimeline, book: Book, which: int, before: Breach | None
+) -> Breach | None:
+    """What the kernel noted; a breach from before is known already."""
+    loss = book.losses[which]
+    time_ms = int(loss["time_ms"])
+    if time_ms == NONE_MS or (before and before.time_ms == time_ms):
+        return None if time_ms == NONE_MS else before
+    return Breach(
+        time_ms=time_ms,
+        value=float(loss["value"]),
+        peak=float(loss["peak"]),
+        positions=tuple(
+            HeldAtBreach(
+                position_uuid=position.position_uuid,
+                trade_pair_id=position.trade_pair.trade_pair_id,
+                leverage=float(row["leverage"]),
+                price=float(row["price"]),
+                candle_ms=None if row["price_ms"] == NONE_MS else int(row["price_ms"]),
+                return_at_close=float(row["value"]),
+            )
+            for row, position in zip(book.held[which], timeline.positions, strict=True)
+            if row["open"]
+        ),
     )
 
 

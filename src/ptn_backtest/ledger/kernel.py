@@ -19,12 +19,15 @@ from ptn_backtest.ledger.book import (
     PORTFOLIO_LEDGER,
     Book,
 )
+from ptn_backtest.ledger.losses import forget_dropped, liquidate, watch_drawdown
 from ptn_backtest.ledger.recording import (
+    copy_checkpoint,
     drop_old_checkpoints,
     forget_price,
     record,
     renew_peaks,
 )
+from ptn_backtest.ledger.sequence import choose_sequence
 from ptn_backtest.ledger.ticks import walk_ticks
 from ptn_backtest.ledger.timeline import Timeline
 from ptn_backtest.ledger.valuing import (
@@ -53,15 +56,28 @@ def run_updates(
         window_ms: time that checkpoints may cover.
     """
     for k in range(len(update_times_ms)):
-        if book.clock[LIQUIDATED] != NONE_MS:
-            return
-        _update(book, timeline, prices, update_times_ms[k])
-        drop_old_checkpoints(book, window_ms)
+        if book.clock[LIQUIDATED] == NONE_MS:
+            _update(book, timeline, prices, update_times_ms[k])
+            drop_old_checkpoints(book, window_ms)
+            forget_dropped(book)
+        if k < len(book.marks):
+            _keep(book, k)
+
+
+@compiled
+def _keep(book: Book, k: int) -> None:
+    """Keep what update k left of every ledger; checkpoints before the newest never change again."""
+    for ledger in range(len(book.ledgers)):
+        row, mark = book.ledgers[ledger], book.marks[k, ledger]
+        mark.oldest, mark.used, mark.peak = row.oldest, row.used, row.peak
+        if row.used > 0:
+            copy_checkpoint(book.newest[k, ledger], book.cps[ledger, row.used - 1])
 
 
 @compiled
 def _update(book: Book, timeline: Timeline, prices: PriceTable, until_ms: int) -> None:
     renew_peaks(book)
+    choose_sequence(book, timeline, until_ms)
     resume_values(book, timeline, book.clock[LAST_UPDATE])
     resumed = True
     while book.clock[LIQUIDATED] == NONE_MS:
@@ -104,7 +120,7 @@ def _learn_batch(book: Book, timeline: Timeline, batch_end: int, until_ms: int) 
     step = book.step
     step[N_OPEN], step[N_CHANGED], step[BATCH_CLOSES], step[FIRST_CHANGED] = 0, 0, 0, -1
     first_key = (0, 0)
-    for i in range(len(book.holdings)):
+    for i in book.sequence:
         known, after = book.holdings[i].known, book.holdings[i].after
         position = timeline.columns.positions[i]
         if is_open(timeline, i, known):
@@ -180,7 +196,7 @@ def _begin_step(book: Book, timeline: Timeline, start_ms: int) -> None:
         if book.ledgers[ledger].used > 0 and not book.pairs[ledger - 1].open:
             _multiply(book, timeline, ledger, False)
             if book.ledgers[ledger].value <= 0.0:
-                book.clock[LIQUIDATED] = start_ms
+                liquidate(book, timeline, start_ms, False)
                 return
     for ledger in range(1, len(book.ledgers)):
         if book.ledgers[ledger].used > 0 and not book.pairs[ledger - 1].open:
@@ -198,7 +214,7 @@ def _end_step(book: Book, timeline: Timeline, at_ms: int, ticked: bool) -> None:
         if _has_orders(book, timeline, ledger):
             _read_batch(book, timeline, ledger, ticked)
             if book.ledgers[ledger].value <= 0.0 and book.ledgers[PORTFOLIO_LEDGER].used > 0:
-                book.clock[LIQUIDATED] = at_ms
+                liquidate(book, timeline, at_ms, True)
                 return
     for ledger in range(len(book.ledgers)):
         row = book.ledgers[ledger]
@@ -209,6 +225,7 @@ def _end_step(book: Book, timeline: Timeline, at_ms: int, ticked: bool) -> None:
             record(book, timeline.sizes, ledger, at_ms, value, spread, carry, row.market_open)
         else:
             _record_without_drift(book, timeline, ledger, at_ms)
+    watch_drawdown(book, timeline, at_ms, True)
 
 
 @compiled
@@ -269,7 +286,7 @@ def _multiply(book: Book, timeline: Timeline, ledger: int, after: bool) -> None:
     """
     row = book.ledgers[ledger]
     row.value, row.spread, row.carry = 1.0, 1.0, 1.0
-    for i in range(len(book.holdings)):
+    for i in book.sequence:
         holding = book.holdings[i]
         known = holding.after if after else holding.known
         if known == 0 or not _belongs(timeline, i, ledger):

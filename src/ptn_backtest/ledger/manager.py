@@ -1,12 +1,13 @@
 """The ledgers of many traders, continued together."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ptn_backtest.errors import BacktestError
-from ptn_backtest.ledger.builder import update_ledgers
+from ptn_backtest.ledger.builder import advance_ledgers
 from ptn_backtest.ledger.checkpoint import PORTFOLIO, WINDOW_MS, PerfLedger
+from ptn_backtest.ledger.history import LedgerHistory
 from ptn_backtest.ledger.state import NEW, LedgerState
 from ptn_backtest.ledger.timeline import TraderTimeline
 from ptn_backtest.prices.table import PriceTable
@@ -34,11 +35,32 @@ class LedgerSettings:
 
 @dataclass(frozen=True, slots=True)
 class TraderUnit:
-    """One trader's share of an update: pure input of `update_trader`."""
+    """One trader's share of an update: pure input of `update_trader`.
+
+    Attributes:
+        timeline: its orders.
+        state: where to continue.
+        update_times_ms: ascending.
+        keep_history: whether rules will look at the ledgers after each of these updates.
+    """
 
     timeline: TraderTimeline
     state: LedgerState
     update_times_ms: Sequence[int]
+    keep_history: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TraderOutcome:
+    """What came of a unit.
+
+    Attributes:
+        state: after the update.
+        history: the ledgers after each update, where they were asked for.
+    """
+
+    state: LedgerState
+    history: LedgerHistory
 
 
 @dataclass(slots=True)
@@ -61,18 +83,37 @@ class PerfLedgerManager:
     states: dict[str, LedgerState] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
 
-    def units(self, update_times_ms: Sequence[int]) -> list[TraderUnit]:
-        """The work of an update through these times, a unit per trader, by hotkey."""
+    def units(
+        self,
+        update_times_ms: Sequence[int],
+        *,
+        leave_out: Container[str] = (),
+        keep_history: bool = False,
+    ) -> list[TraderUnit]:
+        """The work of an update through these times, a unit per trader, by hotkey.
+
+        Args:
+            update_times_ms: ascending.
+            leave_out: traders whose ledgers stay as they are.
+            keep_history: as in `TraderUnit`.
+        """
         return [
-            TraderUnit(self.timelines[hotkey], self.states.get(hotkey, NEW), update_times_ms)
+            self.unit(hotkey, update_times_ms, keep_history=keep_history)
             for hotkey in sorted(self.timelines)
-            if hotkey not in self.failed
+            if hotkey not in self.failed and hotkey not in leave_out
         ]
 
-    def update_trader(self, unit: TraderUnit) -> LedgerState | BacktestError:
-        """The trader's state after the update, or why there is none; changes nothing here."""
+    def unit(
+        self, hotkey: str, update_times_ms: Sequence[int], *, keep_history: bool = False
+    ) -> TraderUnit:
+        """One trader's unit."""
+        state = self.states.get(hotkey, NEW)
+        return TraderUnit(self.timelines[hotkey], state, update_times_ms, keep_history)
+
+    def update_trader(self, unit: TraderUnit) -> TraderOutcome | BacktestError:
+        """What the update gives, or why it gives nothing; changes nothing here."""
         try:
-            return update_ledgers(
+            state, history = advance_ledgers(
                 unit.timeline,
                 self.prices,
                 self.price_rows,
@@ -80,17 +121,20 @@ class PerfLedgerManager:
                 unit.state,
                 portfolio_only=self.settings.portfolio_only,
                 window_ms=self.settings.window_ms,
+                drawdown_limit=self.settings.rulebook.eliminations.drawdown_limit,
+                keep_history=unit.keep_history,
             )
         except BacktestError as error:
             return error
+        return TraderOutcome(state, history)
 
-    def keep(self, hotkey: str, outcome: LedgerState | BacktestError) -> None:
+    def keep(self, hotkey: str, outcome: TraderOutcome | BacktestError) -> None:
         """Take over what `update_trader` gave."""
         if isinstance(outcome, BacktestError):
             log.error("trader %s is set aside: %s", hotkey, outcome)
             self.failed[hotkey] = str(outcome)
         else:
-            self.states[hotkey] = outcome
+            self.states[hotkey] = outcome.state
 
     def update(self, update_times_ms: Sequence[int]) -> None:
         """Continue every trader's ledgers through these times, one trader after the other."""

@@ -5,7 +5,6 @@ import math
 from ptn_backtest.compiled import compiled
 from ptn_backtest.ledger.book import NONE_MS, Book
 from ptn_backtest.ledger.checkpoint import CHECKPOINT_MS
-from ptn_backtest.ledger.timeline import SMALLEST_ACCOUNT_USD
 from ptn_backtest.positions.columns import Row, Rows
 
 
@@ -69,9 +68,9 @@ def _book_change(cp: Row, value: float, size_usd: float) -> None:
 def account_size(sizes: Rows, at_ms: int) -> float:
     """The account size in force at a time, USD."""
     i = len(sizes) - 1
-    while i >= 0 and sizes[i].from_ms > at_ms:
+    while sizes[i].from_ms > at_ms:  # the first counts from the beginning of time
         i -= 1
-    return sizes[i].usd if i >= 0 else SMALLEST_ACCOUNT_USD
+    return sizes[i].usd
 
 
 @compiled
@@ -132,6 +131,26 @@ def _advance(book: Book, ledger: int, at_ms: int, market_open: bool, peak: float
     current = book.cps[ledger, row.used]
     _begin(current, at_ms, covered_ms, open_ms, value, spread, carry, value / peak)
     row.used += 1
+
+
+@compiled
+def copy_checkpoint(to: Row, cp: Row) -> None:
+    """Copy every field of a checkpoint."""
+    to.last_update_ms = cp.last_update_ms
+    to.prev_portfolio_ret = cp.prev_portfolio_ret
+    to.prev_portfolio_spread_fee = cp.prev_portfolio_spread_fee
+    to.prev_portfolio_carry_fee = cp.prev_portfolio_carry_fee
+    to.accum_ms = cp.accum_ms
+    to.open_ms = cp.open_ms
+    to.n_updates = cp.n_updates
+    to.gain = cp.gain
+    to.loss = cp.loss
+    to.spread_fee_loss = cp.spread_fee_loss
+    to.carry_fee_loss = cp.carry_fee_loss
+    to.mdd = cp.mdd
+    to.mpv = cp.mpv
+    to.pnl_gain = cp.pnl_gain
+    to.pnl_loss = cp.pnl_loss
 
 
 @compiled

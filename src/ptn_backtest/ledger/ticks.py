@@ -4,10 +4,11 @@ import numpy as np
 
 from ptn_backtest.clock import MINUTE_MS, SECOND_MS
 from ptn_backtest.compiled import compiled
-from ptn_backtest.ledger.book import LIQUIDATED, N_OPEN, PORTFOLIO_LEDGER, Book
+from ptn_backtest.ledger.book import N_OPEN, PORTFOLIO_LEDGER, Book
+from ptn_backtest.ledger.losses import liquidate, watch_drawdown
 from ptn_backtest.ledger.recording import record, remember_price
 from ptn_backtest.ledger.timeline import Timeline
-from ptn_backtest.ledger.valuing import ask_fees, current_return_at, is_closed
+from ptn_backtest.ledger.valuing import ask_fees, is_closed, value_at_price
 from ptn_backtest.positions.columns import Floats, Ints
 from ptn_backtest.prices.table import PriceTable
 
@@ -38,13 +39,14 @@ def walk_ticks(
         _value_open_positions(book, timeline, prices, second_ms, by_minute)
         _multiply_open(book, timeline)
         if book.ledgers[PORTFOLIO_LEDGER].value <= 0.0:
-            book.clock[LIQUIDATED] = at_ms
+            liquidate(book, timeline, at_ms, False)
             return n_ticks
         for ledger in range(len(book.ledgers)):
             if ledger == PORTFOLIO_LEDGER or book.pairs[ledger - 1].open:
                 row = book.ledgers[ledger]
                 value, spread, carry = row.value, row.spread, row.carry
                 record(book, timeline.sizes, ledger, at_ms, value, spread, carry, row.market_open)
+        watch_drawdown(book, timeline, at_ms, False)
         at_ms += MINUTE_MS if by_minute else SECOND_MS
         n_ticks += 1
     return n_ticks
@@ -58,7 +60,7 @@ def _multiply_closed(book: Book, timeline: Timeline) -> None:
         row.closed_value = 1.0
         row.closed_spread = 1.0
         row.closed_carry = 1.0
-    for i in range(len(book.holdings)):
+    for i in book.sequence:
         holding = book.holdings[i]
         if holding.known == 0 or not is_closed(timeline, i, holding.known):
             continue
@@ -108,7 +110,7 @@ def _value_open_positions(
         found, price = _close_at(book, prices, i, pair.row, second_ms, by_minute)
         if found:
             remember_price(pair, price, second_ms)
-            holding.current = current_return_at(timeline, i, holding.known, price)
+            value_at_price(book, timeline, i, price, second_ms)
         holding.value = holding.current * (holding.fee * holding.spread)
 
 

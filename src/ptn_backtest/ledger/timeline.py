@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ptn_backtest.clock import DAY_MS
+from ptn_backtest.clock import DAY_MS, NEVER_MS
 from ptn_backtest.positions.accounting import Accounts, replay_orders
 from ptn_backtest.positions.columns import (
     AccountingRules,
+    Ints,
     PositionColumns,
     Rows,
     accounting_rules,
@@ -18,10 +19,6 @@ from ptn_backtest.positions.columns import (
 from ptn_backtest.positions.position import Position
 from ptn_backtest.rulebook import DEFAULT_RULEBOOK, Rulebook
 from ptn_backtest.trade_pairs import TradePair
-
-SMALLEST_ACCOUNT_USD = 5_000.0
-"""Account size where it is unknown, and at least (quirk 18)."""
-
 
 EVENT = np.dtype([("time_ms", np.int64), ("position", np.int64)])
 """An order by its time, and the index of its position."""
@@ -35,7 +32,8 @@ class Timeline(NamedTuple):
 
     Positions are sorted by pair (pairs by their first trade, ties as stored), in a pair by open
     time: products over positions are taken in this order, and the last bit matters. `events` are
-    rows of EVENT, `sizes` rows of SIZE, both in time order.
+    rows of EVENT, `sizes` rows of SIZE, both in time order. `by_close`: positions by the time of the
+    order that closes them, ties as stored, those that stay open last; `by_stored`: as stored.
     """
 
     columns: PositionColumns
@@ -43,6 +41,8 @@ class Timeline(NamedTuple):
     rules: AccountingRules
     events: Rows
     sizes: Rows
+    by_close: Ints
+    by_stored: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +55,20 @@ class TraderTimeline:
     arrays: Timeline
 
     @property
+    def stored_positions(self) -> tuple[Position, ...]:
+        """The positions as they were stored."""
+        stored = np.argsort(self.arrays.columns.positions["stored"])
+        return tuple(self.positions[i] for i in stored)
+
+    @property
     def first_order_ms(self) -> int:
         """Time of the trader's first order."""
         return int(self.arrays.events["time_ms"][0])
+
+    def account_size_at(self, at_ms: int) -> float:
+        """USD in force at a time."""
+        sizes = self.arrays.sizes
+        return float(sizes["usd"][np.searchsorted(sizes["from_ms"], at_ms, side="right") - 1])
 
 
 def build_timeline(
@@ -80,14 +91,25 @@ def build_timeline(
     columns = position_columns(ordered, rulebook)
     columns.positions["stored"] = order
     rules = accounting_rules(rulebook, use_slippage)
+    accounts = replay_orders(columns, rules)
+    close_ms = _close_times(columns, accounts)
+    stored = columns.positions["stored"]
     arrays = Timeline(
         columns=columns,
-        accounts=replay_orders(columns, rules),
+        accounts=accounts,
         rules=rules,
         events=_events(columns),
-        sizes=np.array(_size_steps(account_sizes), dtype=SIZE),
+        sizes=np.array(_size_steps(account_sizes, rulebook.accounts.smallest_usd), dtype=SIZE),
+        by_close=np.lexsort((stored, close_ms)),
+        by_stored=np.argsort(stored),
     )
     return TraderTimeline(positions[0].miner_hotkey, pairs, ordered, arrays)
+
+
+def _close_times(columns: PositionColumns, accounts: Accounts) -> Ints:
+    """Time of each position's closing order, `NEVER_MS` where it stays open."""
+    close = accounts.bounds["close"]
+    return np.where(close >= 0, columns.orders["time_ms"][close], NEVER_MS)
 
 
 def _events(columns: PositionColumns) -> Rows:
@@ -129,10 +151,15 @@ def _ledger_order(positions: Sequence[Position]) -> tuple[list[int], tuple[Trade
     return order, tuple(pairs)
 
 
-def _size_steps(updates: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
-    """(time from which it counts, size): from the start of the UTC day after each update."""
+def _size_steps(
+    updates: Sequence[tuple[int, float]], smallest_usd: float
+) -> list[tuple[int, float]]:
+    """(time from which it counts, size): from the start of the UTC day after each update.
+
+    The smallest before the first update, and at least (quirk 18).
+    """
     steps: Mapping[int, float] = {
-        update_ms - update_ms % DAY_MS + DAY_MS: max(size, SMALLEST_ACCOUNT_USD)
+        update_ms - update_ms % DAY_MS + DAY_MS: max(size, smallest_usd)
         for update_ms, size in sorted(updates)
     }
-    return list(steps.items())
+    return [(-NEVER_MS, smallest_usd), *steps.items()]

@@ -8,6 +8,11 @@ from ptn_backtest.positions.columns import Row
 
 
 @compiled
+def _last_order(timeline: Timeline, i: int, known: int) -> int:
+    return timeline.columns.positions[i].first + known - 1
+
+
+@compiled
 def is_closed(timeline: Timeline, i: int, known: int) -> bool:
     """Whether one of the `known` orders of position i closed it."""
     return 0 <= timeline.accounts.bounds[i].close < timeline.columns.positions[i].first + known
@@ -22,7 +27,7 @@ def is_open(timeline: Timeline, i: int, known: int) -> bool:
 @compiled
 def state_after(timeline: Timeline, i: int, known: int) -> Row:
     """State of position i after `known` orders, at least one."""
-    return timeline.accounts.after[timeline.columns.positions[i].first + known - 1]
+    return timeline.accounts.after[_last_order(timeline, i, known)]
 
 
 @compiled
@@ -66,12 +71,22 @@ def ask_fees(book: Book, timeline: Timeline, i: int, known: int, at_ms: int) -> 
 
 
 @compiled
+def value_at_price(book: Book, timeline: Timeline, i: int, price: float, price_ms: int) -> None:
+    """Value position i, without fees, at the close of a candle that starts at `price_ms`."""
+    holding = book.holdings[i]
+    holding.current = current_return_at(timeline, i, holding.known, price)
+    holding.price, holding.price_ms = price, price_ms
+
+
+@compiled
 def stand_after_orders(book: Book, timeline: Timeline, i: int) -> None:
     """Value position i as its last known order left it."""
     holding = book.holdings[i]
     state = state_after(timeline, i, holding.known)
     holding.current = state.current_return
     holding.value = state.return_at_close
+    holding.price = timeline.columns.orders[_last_order(timeline, i, holding.known)].price
+    holding.price_ms = NONE_MS
 
 
 @compiled
@@ -83,9 +98,9 @@ def resume_values(book: Book, timeline: Timeline, last_update_ms: int) -> None:
         if known == 0:
             continue
         stand_after_orders(book, timeline, i)
-        last_order = timeline.columns.orders[position.first + known - 1]
+        last_order = timeline.columns.orders[_last_order(timeline, i, known)]
         pair = book.pairs[position.pair]
         if is_open(timeline, i, known) and pair.price_ms > last_order.time_ms:
             ask_fees(book, timeline, i, known, last_update_ms)
-            holding.current = current_return_at(timeline, i, known, pair.price)
+            value_at_price(book, timeline, i, pair.price, pair.price_ms)
             holding.value = holding.current * (holding.fee * holding.spread)

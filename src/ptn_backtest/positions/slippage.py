@@ -125,10 +125,9 @@ def average_daily_volume(
 
 def _crypto_slippage(order: Order, pair: TradePair, size_usd: float, rules: SlippageRules) -> float:
     if order.processed_ms <= rules.v2_ms:
-        for trade_pair_id, slippage in rules.crypto_before_v2:
-            if trade_pair_id == pair.trade_pair_id:
-                return slippage
-        raise _no_rule(pair)
+        if pair.trade_pair_id not in rules.crypto_before_v2:
+            raise _no_rule(pair)
+        return rules.crypto_before_v2[pair.trade_pair_id]
     side = "long" if order.leverage > 0 else "short"
     rows = [
         row

@@ -1,13 +1,31 @@
 """What the network's scoring is made of: every constant of it, as one immutable value."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated
 
-from ptn_backtest.clock import DAY_MS, MINUTE_MS
+from ptn_backtest.clock import DAY_MS, SECOND_MS
+from ptn_backtest.rulebook.kinds import (
+    Count,
+    Fraction,
+    OneOf,
+    Percent,
+    Positive,
+    Shipped,
+    Signed,
+    Whole,
+)
 from ptn_backtest.trade_pairs import TradePairCategory
 
 METRICS = ("calmar", "sharpe", "omega", "sortino", "statistical_confidence", "pnl")
 """What a class score is made of."""
+Metric = Annotated[str, OneOf("metric", lambda: METRICS)]
+
+_SCORING = Shipped("scoring")
+_RETURN_DAYS = Shipped("scoring.return_days")
+_MINIMUM_DAYS = Shipped("scoring.minimum_days")
+_RISK_PROFILE = Shipped("scoring.risk_profile")
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +39,8 @@ class DayWeights:
         decay: per day.
     """
 
-    floor: float = 0.15
-    decay: float = 0.075
+    floor: Fraction = _RETURN_DAYS.floor
+    decay: float = _RETURN_DAYS.decay
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +53,14 @@ class MinimumDays:
         rank: the participation of this rank, longest first, bounds it; with fewer traders: `least`.
     """
 
-    least: int = 7
-    most: int = 60
-    rank: int = 20
+    least: Count = _MINIMUM_DAYS.least
+    most: Count = _MINIMUM_DAYS.most
+    rank: Count = _MINIMUM_DAYS.rank
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """(key, message) of bounds that contradict each other."""
+        if self.least > self.most:
+            yield "least", f"{self.least} is more than `most`, {self.most}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +72,8 @@ class AssetClass:
         days_in_year: trading days a year.
     """
 
-    emission: float
-    days_in_year: int
+    emission: Fraction
+    days_in_year: Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +81,8 @@ class RiskProfileRules:
     """When a closed position counts as reckless, and what that costs.
 
     Attributes:
-        window_ms: positions opened within this time count.
-        min_duration_ms: of a position that counts.
+        window_days: positions opened within this time count.
+        min_duration_seconds: of a position that counts.
         losing_adds: orders that enlarge a losing position, from which on it is flagged.
         losing_raises: orders of a losing position beyond its largest leverage so far, likewise.
         margin_use: share of the pair's range of leverage, likewise.
@@ -74,36 +97,35 @@ class RiskProfileRules:
         max_exponent: the exponent stays within +- this.
     """
 
-    window_ms: int = 120 * DAY_MS
-    min_duration_ms: int = MINUTE_MS
-    losing_adds: int = 3
-    losing_raises: int = 2
-    margin_use: float = 0.5
-    leverage_ratio: float = 1.5
-    unevenness: float = 0.185
-    min_timed_orders: int = 3
-    floor: float = 0.01
-    sum_floor: float = 1e-6
-    return_power: float = 100.0
-    steepness: float = 4.0
-    midpoint: float = 1.2
-    max_exponent: float = 100.0
+    window_days: Count = _RISK_PROFILE.window_days
+    min_duration_seconds: int = _RISK_PROFILE.min_duration_seconds
+    losing_adds: int = _RISK_PROFILE.losing_adds
+    losing_raises: int = _RISK_PROFILE.losing_raises
+    margin_use: float = _RISK_PROFILE.margin_use
+    leverage_ratio: float = _RISK_PROFILE.leverage_ratio
+    unevenness: float = _RISK_PROFILE.unevenness
+    min_timed_orders: int = _RISK_PROFILE.min_timed_orders
+    floor: Positive = _RISK_PROFILE.floor
+    sum_floor: Positive = _RISK_PROFILE.sum_floor
+    return_power: float = _RISK_PROFILE.return_power
+    steepness: float = _RISK_PROFILE.steepness
+    midpoint: float = _RISK_PROFILE.midpoint
+    max_exponent: float = _RISK_PROFILE.max_exponent
 
+    @property
+    def window_ms(self) -> int:
+        """Time within which a position that counts was opened, ms."""
+        return self.window_days * DAY_MS
 
-def _metric_weights() -> Mapping[str, float]:
-    return {name: 0.90 if name == "pnl" else 0.02 for name in METRICS}
-
-
-def _asset_classes() -> Mapping[TradePairCategory, AssetClass]:
-    return {
-        TradePairCategory.CRYPTO: AssetClass(emission=0.5, days_in_year=365),
-        TradePairCategory.FOREX: AssetClass(emission=0.5, days_in_year=252),
-    }
+    @property
+    def min_duration_ms(self) -> int:
+        """Shortest position that counts, ms."""
+        return self.min_duration_seconds * SECOND_MS
 
 
 @dataclass(frozen=True, slots=True)
 class ScoringRules:
-    """Every constant of scoring; the defaults are the rules of November 2025.
+    """Every constant of scoring; the defaults are those of the default rulebook.
 
     Attributes:
         return_days: weights of days in metrics of log returns.
@@ -115,7 +137,8 @@ class ScoringRules:
         ratio_floor: smallest divisor of sharpe, sortino and omega.
         insufficient: value of a metric with fewer days than the minimum (omega: 0).
         min_variance: population variance up to which the t statistic is `insufficient`.
-        drawdown_limit: a drawdown of this many percent or more is penalised with 0.
+        drawdown_limit: a drawdown of this many percent or more is penalised with 0; in a rulebook always
+            `EliminationRules.drawdown_limit`.
         min_account_size: USD; smaller accounts are penalised.
         small_account_penalty: their factor.
         softmax_temperature: of the weights within a class.
@@ -123,21 +146,31 @@ class ScoringRules:
         risk_profile: reckless positions.
     """
 
-    return_days: DayWeights = DayWeights()
-    pnl_days: DayWeights = DayWeights(floor=0.045)
-    minimum_days: MinimumDays = MinimumDays()
-    asset_classes: Mapping[TradePairCategory, AssetClass] = field(default_factory=_asset_classes)
-    metric_weights: Mapping[str, float] = field(default_factory=_metric_weights)
-    risk_free_rate: float = 0.0389
-    ratio_floor: float = 0.01
-    insufficient: float = -100.0
-    min_variance: float = 1e-8
-    drawdown_limit: float = 10.0
-    min_account_size: float = 150_000.0
-    small_account_penalty: float = 0.01
-    softmax_temperature: float = 0.15
-    softmax_epsilon: float = 1e-6
-    risk_profile: RiskProfileRules = RiskProfileRules()
+    return_days: DayWeights = _SCORING.return_days
+    pnl_days: DayWeights = _SCORING.pnl_days
+    minimum_days: MinimumDays = _SCORING.minimum_days
+    asset_classes: Mapping[TradePairCategory, AssetClass] = _SCORING.asset_classes
+    metric_weights: Whole[Mapping[Metric, Fraction]] = _SCORING.metric_weights
+    risk_free_rate: Fraction = _SCORING.risk_free_rate
+    ratio_floor: Positive = _SCORING.ratio_floor
+    insufficient: Signed = _SCORING.insufficient
+    min_variance: float = _SCORING.min_variance
+    drawdown_limit: Percent = _SCORING.drawdown_limit
+    min_account_size: float = _SCORING.min_account_size
+    small_account_penalty: Fraction = _SCORING.small_account_penalty
+    softmax_temperature: Positive = _SCORING.softmax_temperature
+    softmax_epsilon: Positive = _SCORING.softmax_epsilon
+    risk_profile: RiskProfileRules = _SCORING.risk_profile
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """(key, message) of rules that contradict each other."""
+        total = sum(asset_class.emission for asset_class in self.asset_classes.values())
+        if total > 1 + _ROUNDING:
+            yield "asset_classes", f"the emissions add up to {total:g}, and may to 1"
 
 
-DEFAULT_SCORING = ScoringRules()
+def __getattr__(name: str) -> ScoringRules:
+    # not a plain constant: the default rulebook's file can only be read once the classes are there
+    if name == "DEFAULT_SCORING":
+        return ScoringRules()
+    raise AttributeError(name)

@@ -3,73 +3,61 @@
 `positions.slippage` computes with them.
 """
 
-import csv
-from dataclasses import dataclass, field
-from functools import cache
-from importlib.resources import files
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+from ptn_backtest.rulebook.kinds import (
+    Count,
+    Fraction,
+    HourOfDay,
+    IsTime,
+    OneOf,
+    PairId,
+    Positive,
+    Shipped,
+    Signed,
+    Time,
+)
+
+_SHIPPED = Shipped("slippage")
+# its key would be that of the table
+TableTime = Annotated[int, IsTime("equities_table_from")]
+LongOrShort = Annotated[str, OneOf("side", lambda: ("long", "short"))]
+BuyOrSell = Annotated[str, OneOf("side", lambda: ("buy", "sell"))]
 
 
 @dataclass(frozen=True, slots=True)
 class CryptoBucket:
     """Slippage of one pair and side for sizes in USD: usd_from <= size < usd_to."""
 
-    trade_pair_id: str
-    side: str
+    trade_pair_id: PairId
+    side: LongOrShort
     usd_from: float
-    usd_to: float
-    slippage: float
+    usd_to: Positive
+    slippage: Fraction
 
 
 @dataclass(frozen=True, slots=True)
 class EquitiesBucket:
     """Coefficients of one pair and side for sizes in USD: usd_above < size <= usd_to."""
 
-    trade_pair_id: str
-    side: str
+    trade_pair_id: PairId
+    side: BuyOrSell
     usd_above: float
-    usd_to: float
-    intercept: float
-    spread_over_price: float
-    annualized_volatility: float
-    order_size_over_adv: float
-
-
-@cache
-def _crypto_table() -> tuple[CryptoBucket, ...]:
-    return tuple(
-        CryptoBucket(pair, side, *map(float, numbers))
-        for pair, side, *numbers in _rows("slippage_crypto.csv")
-    )
-
-
-@cache
-def _equities_table() -> tuple[EquitiesBucket, ...]:
-    return tuple(
-        EquitiesBucket(pair, side, *map(float, numbers))
-        for pair, side, *numbers in _rows("slippage_equities.csv")
-    )
-
-
-def _rows(name: str) -> list[list[str]]:
-    text = files("ptn_backtest").joinpath("data", name).read_text(encoding="utf-8")
-    return list(csv.reader(text.splitlines()))[1:]
-
-
-_CRYPTO_BEFORE_V2 = (
-    ("BTCUSD", 0.00002),
-    ("ETHUSD", 0.00002),
-    ("SOLUSD", 0.0002),
-    ("XRPUSD", 0.0002),
-    ("DOGEUSD", 0.0002),
-    ("ADAUSD", 0.0002),
-)
+    usd_to: Positive
+    intercept: Signed
+    spread_over_price: Signed
+    annualized_volatility: Signed
+    order_size_over_adv: Signed
 
 
 @dataclass(frozen=True, slots=True)
 class SlippageRules:
-    """The network's slippage rules of November 2025, with their dates and tables.
+    """The slippage rules with their dates and tables; the defaults are the default rulebook's.
 
     Attributes:
+        from_ms: slippage enters entry and exit prices from here (a run may say always or never).
         v2_ms: orders after it use the tables for crypto and two constants for forex.
         equities_table_ms: orders of equities after it use `equities_table`.
         free_size_usd: orders of this size and below have no slippage.
@@ -77,7 +65,7 @@ class SlippageRules:
         forex: forex after V2, outside the rollover hour.
         forex_rollover: forex after V2, in the rollover hour.
         rollover_hour: hour of the day in New York.
-        crypto_before_v2: (trade pair id, slippage) up to V2.
+        crypto_before_v2: {trade pair id: slippage} up to V2.
         crypto_factor: what the values of `crypto_table` are multiplied by.
         crypto_table: slippage after V2 by pair, side and size.
         equities_table: coefficients by pair, side and size.
@@ -93,26 +81,31 @@ class SlippageRules:
         year_days: trading days that make daily volatility yearly.
     """
 
-    v2_ms: int = 1_759_431_540_000
-    equities_table_ms: int = 1_735_718_400_000
-    free_size_usd: float = 1_000.0
-    largest: float = 0.03
-    forex: float = 0.0002
-    forex_rollover: float = 0.0005
-    rollover_hour: int = 17
-    crypto_before_v2: tuple[tuple[str, float], ...] = _CRYPTO_BEFORE_V2
-    crypto_factor: float = 3.0
-    crypto_table: tuple[CryptoBucket, ...] = field(default_factory=_crypto_table)
-    equities_table: tuple[EquitiesBucket, ...] = field(default_factory=_equities_table)
-    spread_weight: float = 0.433
-    impact_weight: float = 0.335
-    impact_days: int = 250
-    tradable_part: float = 0.3
-    quantity_capital_usd: float = 100_000.0
-    lot_units: float = 100_000.0
-    volatility_days: int = 30
-    volume_days: int = 10
-    year_days: int = 252
+    from_ms: Time = _SHIPPED.from_ms
+    v2_ms: Time = _SHIPPED.v2_ms
+    equities_table_ms: TableTime = _SHIPPED.equities_table_ms
+    free_size_usd: float = _SHIPPED.free_size_usd
+    largest: Fraction = _SHIPPED.largest
+    forex: Fraction = _SHIPPED.forex
+    forex_rollover: Fraction = _SHIPPED.forex_rollover
+    rollover_hour: HourOfDay = _SHIPPED.rollover_hour
+    crypto_before_v2: Mapping[PairId, Fraction] = _SHIPPED.crypto_before_v2
+    crypto_factor: float = _SHIPPED.crypto_factor
+    crypto_table: tuple[CryptoBucket, ...] = _SHIPPED.crypto_table
+    equities_table: tuple[EquitiesBucket, ...] = _SHIPPED.equities_table
+    spread_weight: float = _SHIPPED.spread_weight
+    impact_weight: float = _SHIPPED.impact_weight
+    impact_days: Count = _SHIPPED.impact_days
+    tradable_part: Positive = _SHIPPED.tradable_part
+    quantity_capital_usd: Positive = _SHIPPED.quantity_capital_usd
+    lot_units: Positive = _SHIPPED.lot_units
+    volatility_days: Count = _SHIPPED.volatility_days
+    volume_days: Count = _SHIPPED.volume_days
+    year_days: Count = _SHIPPED.year_days
 
 
-DEFAULT_SLIPPAGE_RULES = SlippageRules()
+def __getattr__(name: str) -> SlippageRules:
+    # not a plain constant: the default rulebook's file can only be read once the classes are there
+    if name == "DEFAULT_SLIPPAGE_RULES":
+        return SlippageRules()
+    raise AttributeError(name)

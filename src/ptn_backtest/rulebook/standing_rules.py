@@ -3,6 +3,11 @@
 from dataclasses import dataclass
 
 from ptn_backtest.clock import DAY_MS, SECOND_MS
+from ptn_backtest.rulebook.kinds import Count, Fraction, Percent, Positive, Shipped, Time
+
+_CHALLENGE = Shipped("challenge")
+_ELIMINATIONS = Shipped("eliminations")
+_ACCOUNTS = Shipped("accounts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +23,12 @@ class ChallengeRules:
         ranks: this many of a class are in the main competition.
     """
 
-    challenge_days: int = 90
-    probation_days: int = 60
-    grace_until_ms: int = 1_759_363_200_000
-    full_days: int = 61
-    position_seconds: int = 60
-    ranks: int = 25
+    challenge_days: Count = _CHALLENGE.challenge_days
+    probation_days: Count = _CHALLENGE.probation_days
+    grace_until_ms: Time = _CHALLENGE.grace_until_ms
+    full_days: int = _CHALLENGE.full_days
+    position_seconds: int = _CHALLENGE.position_seconds
+    ranks: Count = _CHALLENGE.ranks
 
     @property
     def challenge_ms(self) -> int:
@@ -53,11 +58,11 @@ class EliminationRules:
         challenge_slash: the same for a failed challenge period or probation.
     """
 
-    drawdown_limit: float = 10.0
-    plagiarism_days: int = 14
-    closing_price_days: int = 7
-    drawdown_slash: float = 0.5
-    challenge_slash: float = 0.1
+    drawdown_limit: Percent = _ELIMINATIONS.drawdown_limit
+    plagiarism_days: int = _ELIMINATIONS.plagiarism_days
+    closing_price_days: int = _ELIMINATIONS.closing_price_days
+    drawdown_slash: Fraction = _ELIMINATIONS.drawdown_slash
+    challenge_slash: Fraction = _ELIMINATIONS.challenge_slash
 
     @property
     def plagiarism_ms(self) -> int:
@@ -80,6 +85,6 @@ class AccountRules:
         smallest_usd: account size where it is unknown, and at least (quirk 18).
     """
 
-    usd_per_theta: float = 500.0
-    most_theta: float = 1_000.0
-    smallest_usd: float = 5_000.0
+    usd_per_theta: Positive = _ACCOUNTS.usd_per_theta
+    most_theta: float = _ACCOUNTS.most_theta
+    smallest_usd: Positive = _ACCOUNTS.smallest_usd

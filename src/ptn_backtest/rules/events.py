@@ -6,6 +6,8 @@ from enum import StrEnum
 from typing import Any, TypeAlias
 
 from ptn_backtest.ledger.breach import Breach
+from ptn_backtest.prices.candles import Timespan
+from ptn_backtest.prices.lookup import FoundPrice
 from ptn_backtest.rules.bucket import Bucket
 
 Figures: TypeAlias = Mapping[str, float | int | str | None]
@@ -60,21 +62,6 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class ClosingPrice:
-    """The price at which an elimination closes the positions of one pair.
-
-    Attributes:
-        price: close of the candle.
-        candle_ms: its start.
-        timespan: "second" or "minute".
-    """
-
-    price: float
-    candle_ms: int
-    timespan: str
-
-
-@dataclass(frozen=True, slots=True)
 class Elimination:
     """One trader's end.
 
@@ -96,7 +83,7 @@ class Elimination:
     reason: EliminationReason
     bucket: Bucket | None = None
     breach: Breach | None = None
-    closing_prices: Mapping[str, ClosingPrice] = field(default_factory=dict)
+    closing_prices: Mapping[str, FoundPrice] = field(default_factory=dict)
     returns: Mapping[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -109,7 +96,7 @@ class Elimination:
             "bucket": self.bucket.value if self.bucket else None,
             "breach": self.breach.to_dict() if self.breach else None,
             "closing_prices": {
-                pair: {name: getattr(price, name) for name in ClosingPrice.__slots__}
+                pair: {name: getattr(price, name) for name in FoundPrice.__slots__}
                 for pair, price in self.closing_prices.items()
             },
             "returns": dict(self.returns),
@@ -126,6 +113,13 @@ class Elimination:
             reason=EliminationReason(fields["reason"]),
             bucket=Bucket(fields["bucket"]) if fields["bucket"] else None,
             breach=Breach.from_dict(fields["breach"]) if fields["breach"] else None,
-            closing_prices={pair: ClosingPrice(**price) for pair, price in prices},
+            closing_prices={
+                pair: FoundPrice(
+                    price=found["price"],
+                    candle_ms=found["candle_ms"],
+                    timespan=Timespan(found["timespan"]),
+                )
+                for pair, found in prices
+            },
             returns=dict(fields["returns"]),
         )

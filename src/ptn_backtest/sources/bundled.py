@@ -30,6 +30,7 @@ from ptn_backtest.sources.bundled_plot import (
     PLOTS,
     Step,
 )
+from ptn_backtest.sources.plagiarism import PlagiarismEvents
 from ptn_backtest.sources.records import (
     ALL,
     EliminationRecord,
@@ -96,6 +97,11 @@ class BundledPositionSource:
             "updated_ms": elimination_ms,
         }
         return [EliminationRecord(fields, "bundled elimination of Emeka")]
+
+    def read_plagiarism_events(self, query: PositionQuery = ALL) -> PlagiarismEvents:
+        """None: nobody copies in the test positions."""
+        del query
+        return PlagiarismEvents()
 
 
 def bundled_candles(root: Path | str) -> CandleStore:

@@ -12,6 +12,14 @@ from typing import Any
 from ptn_backtest.errors import SourceError, SourceUnavailable
 from ptn_backtest.sources import shapes
 from ptn_backtest.sources.exporting import Writable, Written, write_atomically
+from ptn_backtest.sources.plagiarism import (
+    EVENTS_KEY,
+    PlagiarismEvents,
+    challenge_rows,
+    collect,
+    document_rows,
+    event_fields,
+)
 from ptn_backtest.sources.records import ALL, EliminationRecord, PositionQuery, PositionRecord
 from ptn_backtest.sources.selection import select
 
@@ -62,6 +70,22 @@ class CheckpointPositionSource:
         """From the checkpoint's `eliminations`; empty where it has none."""
         return shapes.eliminations(self._part("eliminations"), self._path.name, query)
 
+    def read_plagiarism_events(self, query: PositionQuery = ALL) -> PlagiarismEvents:
+        """From `plagiarism_events`, which our exports have, else from `challengeperiod`.
+
+        A validator records no events: its state of the challenge period tells whom it holds in
+        PLAGIARISM, and since when.
+
+        Raises:
+            SourceError: `plagiarism_events` is there, but in no known shape.
+        """
+        document, name = self._load(), self._path.name
+        if isinstance(document, dict) and EVENTS_KEY in document:
+            rows = document_rows(document, name)
+        else:
+            rows = challenge_rows(self._part("challengeperiod"), f"{name} challengeperiod")
+        return collect(rows).of_traders(query.hotkeys)
+
     def _load(self) -> Any:  # noqa: ANN401 - as found
         if self._document is None:
             try:
@@ -110,17 +134,20 @@ def write_checkpoint(
     *,
     account_sizes: Mapping[str, Sequence[tuple[int, float]]] | None = None,
     eliminations: Sequence[EliminationRecord] = (),
+    plagiarism_events: PlagiarismEvents | None = None,
 ) -> Written:
     """Write positions in the shape of a validator's checkpoint; gzipped where path ends in `.gz`.
 
     The file replaces an older one as a whole. It holds positions, eliminations and account sizes,
-    not the rest of a validator's state.
+    not the rest of a validator's state; and plagiarism events where there are any, which is our
+    addition.
 
     Args:
         path: the file.
         records: positions, each trader's together, as every source yields them.
         account_sizes: {hotkey: [(update time in ms, USD), ...]}.
         eliminations: recorded eliminations.
+        plagiarism_events: recorded plagiarism events; those that were set aside are skipped.
 
     Raises:
         SourceError: the file cannot be written, or a trader's records are not together.
@@ -136,8 +163,11 @@ def write_checkpoint(
         "eliminations": shapes.eliminations_json(eliminations),
         "miner_account_sizes": shapes.account_sizes_json(account_sizes or {}),
     }
+    events = plagiarism_events or PlagiarismEvents()
+    if events.events:
+        document[EVENTS_KEY] = [event_fields(event) for event in events.events]
     _write_json(Path(path), document)
-    return writer.written()
+    return writer.written(events.left_out())
 
 
 def write_list(path: str | Path, records: Iterable[PositionRecord]) -> Written:

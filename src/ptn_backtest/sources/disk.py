@@ -11,12 +11,24 @@ from typing import Any
 from ptn_backtest.errors import SourceError, SourceUnavailable
 from ptn_backtest.sources import shapes
 from ptn_backtest.sources.exporting import Writable, Written, write_atomically
+from ptn_backtest.sources.plagiarism import (
+    EVENTS_KEY,
+    PlagiarismEvents,
+    challenge_rows,
+    collect,
+    document_rows,
+    event_fields,
+)
 from ptn_backtest.sources.records import ALL, EliminationRecord, PositionQuery, PositionRecord
 from ptn_backtest.sources.selection import select
 
 ACCOUNT_SIZES_FILE = "miner_account_sizes.json"
 ELIMINATIONS_FILE = "eliminations.json"
+CHALLENGE_FILE = "challengeperiod.json"
 """Files that a validator keeps beside its `miners` folder; read where they are there."""
+
+PLAGIARISM_EVENTS_FILE = "plagiarism_events.json"
+"""A file of ours beside them, since a validator records no events."""
 
 _STATUSES = ("closed", "open")  # a stale open copy of a closed position comes second
 _SAFE_NAME = re.compile(r"\A[\w-][\w.-]*\Z")
@@ -64,6 +76,20 @@ class DiskPositionSource:
         rows = document.get("eliminations") if isinstance(document, dict) else document
         return shapes.eliminations(rows, str(path), query)
 
+    def read_plagiarism_events(self, query: PositionQuery = ALL) -> PlagiarismEvents:
+        """From `plagiarism_events.json` beside `miners`, else from `challengeperiod.json`.
+
+        The first is ours, and holds events. The second is the validator's state, and tells whom it
+        holds in PLAGIARISM, and since when. None where neither is there.
+        """
+        path = self._miners.parent / PLAGIARISM_EVENTS_FILE
+        if path.is_file():
+            rows = document_rows(_read_beside(path), str(path))
+        else:
+            path = self._miners.parent / CHALLENGE_FILE
+            rows = challenge_rows(_read_beside(path), str(path))
+        return collect(rows).of_traders(query.hotkeys)
+
     def _trader(self, hotkey: str, price_sources: bool) -> Iterator[PositionRecord]:
         positions = self._miners / hotkey / "positions"
         for pair in _folders(positions):
@@ -100,10 +126,12 @@ def write_disk(
     *,
     account_sizes: Mapping[str, Sequence[tuple[int, float]]] | None = None,
     eliminations: Sequence[EliminationRecord] = (),
+    plagiarism_events: PlagiarismEvents | None = None,
 ) -> Written:
     """Write a validator's folder of positions; `DiskPositionSource(path)` reads it back.
 
-    `path/miners` appears complete, or not at all.
+    `path/miners` appears complete, or not at all. Plagiarism events, where there are any, go to a
+    file of ours beside it; those that were set aside are skipped.
 
     Raises:
         SourceError: `path/miners` is there already or cannot be written, or a name or uuid
@@ -115,6 +143,7 @@ def write_disk(
         raise SourceError(f"{miners} is there already: give another folder, or remove it")
     building = root / f".miners.{os.getpid()}.tmp"
     writer = Writable(records)
+    events = plagiarism_events or PlagiarismEvents()
     try:
         building.mkdir(parents=True)
         for record in writer:
@@ -123,12 +152,16 @@ def write_disk(
         write_atomically(root / ACCOUNT_SIZES_FILE, shapes.to_json(sizes).encode())
         rows = {"eliminations": shapes.eliminations_json(eliminations)}
         write_atomically(root / ELIMINATIONS_FILE, shapes.to_json(rows).encode())
+        beside = root / PLAGIARISM_EVENTS_FILE
+        if events.events or beside.exists():  # no file of ours where there is nothing to say
+            found = {EVENTS_KEY: [event_fields(event) for event in events.events]}
+            write_atomically(beside, shapes.to_json(found).encode())
         building.rename(miners)
     except OSError as error:
         raise SourceError(f"cannot write to {root}: {error}") from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
-    return writer.written()
+    return writer.written(events.left_out())
 
 
 def _write_position(miners: Path, record: PositionRecord) -> None:

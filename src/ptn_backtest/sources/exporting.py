@@ -1,7 +1,7 @@
 """What every writer of position files shares: which records can be written, and how."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,9 +41,9 @@ class Writable:
             self._positions += 1
             self._orders += len(record.orders)
 
-    def written(self) -> Written:
+    def written(self, also_skipped: Sequence[str] = ()) -> Written:
         """The counts, once every record has passed."""
-        return Written(self._positions, self._orders, tuple(self._skipped))
+        return Written(self._positions, self._orders, (*self._skipped, *also_skipped))
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
+from ptn_backtest.sources.plagiarism import PlagiarismEvents
+
 Fields: TypeAlias = Mapping[str, Any]
 
 STORED_FIELDS = (
@@ -121,4 +123,8 @@ class PositionSource(Protocol):
 
     def read_eliminations(self, query: PositionQuery = ALL) -> list[EliminationRecord]:
         """Recorded eliminations of the traders asked for, in time order."""
+        ...
+
+    def read_plagiarism_events(self, query: PositionQuery = ALL) -> PlagiarismEvents:
+        """Recorded plagiarism events of the traders asked for; none where none were recorded."""
         ...

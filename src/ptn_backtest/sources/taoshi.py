@@ -11,6 +11,7 @@ from typing import Any
 from ptn_backtest.errors import SourceError, SourceUnavailable
 from ptn_backtest.sources import shapes
 from ptn_backtest.sources.passwords import hide_passwords
+from ptn_backtest.sources.plagiarism import PlagiarismEvents
 from ptn_backtest.sources.records import ALL, EliminationRecord, PositionQuery, PositionRecord
 from ptn_backtest.sources.selection import select
 
@@ -100,6 +101,12 @@ class TaoshiPositionOrderSource:
                 return shapes.eliminations(rows, "taoshi.ts.ptnhs", query)
         except Exception as error:
             raise _failed("eliminations", error) from error
+
+    def read_plagiarism_events(self, query: PositionQuery = ALL) -> PlagiarismEvents:
+        """Always none: the package has no known call for them (logged)."""
+        del query
+        log.info("taoshi.ts.ptn gives no plagiarism events: set plagiarism_events to a file")
+        return PlagiarismEvents()
 
 
 def _import(*names: str) -> ModuleType:

@@ -258,6 +258,7 @@ def test_the_schema_is_made_once(database_url: str) -> None:
         "orders",
         "eliminations",
         "account_sizes",
+        "plagiarism_events",
         "schema_version",
     }
     assert rows_of(database_url, "positions") == 3

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from ptn_backtest.clock import DAY_MS, MINUTE_MS, NEVER_MS, SECOND_MS
+from ptn_backtest.ledger.breach import DRAWDOWN_LIMIT, Breach, HeldAtBreach
 from ptn_backtest.ledger.checkpoint import PORTFOLIO, WINDOW_MS, LastKnownPrices
 from ptn_backtest.ledger.definition.recording import (
     OpenLedger,
@@ -33,7 +34,6 @@ from ptn_backtest.prices.candles import CandleSource, Timespan
 from ptn_backtest.rulebook import DEFAULT_RULEBOOK, Rulebook
 from ptn_backtest.sessions import session_edges
 
-_SMALLEST_ACCOUNT_USD = 5_000.0
 _BY_SECOND_MS = 30 * MINUTE_MS
 """A step up to this long has a tick every second."""
 
@@ -69,12 +69,15 @@ class _Replay:
     closes: dict[tuple[str, Timespan], dict[int, float]]
     session_ms: dict[str, list[int]]
     account_sizes: list[tuple[int, float]]
+    smallest_usd: float
     portfolio_only: bool
     window_ms: int
     ledgers: dict[str, OpenLedger] = field(default_factory=dict)
     last_known_prices: LastKnownPrices = field(default_factory=dict)
+    drawdown_limit: float = DRAWDOWN_LIMIT
     last_update_ms: int | None = None
-    liquidated_ms: int | None = None
+    breach: Breach | None = None
+    liquidation: Breach | None = None
 
     def ledger_names(self, at_ms: int) -> list[str]:
         """The ledgers that exist after the orders up to a time."""
@@ -95,6 +98,7 @@ def define_ledgers(
     use_slippage: bool | None = None,
     portfolio_only: bool = False,
     window_ms: int = WINDOW_MS,
+    drawdown_limit: float = DRAWDOWN_LIMIT,
 ) -> LedgerState:
     """Build one trader's ledgers through these update times.
 
@@ -107,6 +111,7 @@ def define_ledgers(
         use_slippage: True always, False never, None by the rulebook's date.
         portfolio_only: build no ledgers by pair.
         window_ms: time that a ledger's checkpoints may cover.
+        drawdown_limit: percent; the first record that reaches it is kept in the state.
 
     Returns:
         The state after the last update; `ledger.builder.update_ledgers` gives the same one.
@@ -127,11 +132,13 @@ def define_ledgers(
         closes=closes,
         session_ms={pair_id: session_edges(p.category).tolist() for pair_id, p in pairs.items()},
         account_sizes=sorted(account_sizes),
+        smallest_usd=rulebook.accounts.smallest_usd,
         portfolio_only=portfolio_only,
         window_ms=window_ms,
+        drawdown_limit=drawdown_limit,
     )
     for until_ms in update_times_ms:
-        if replay.liquidated_ms is None:
+        if replay.liquidation is None:
             _update(replay, until_ms)
     return _state(replay)
 
@@ -144,6 +151,7 @@ def _update(replay: _Replay, until_ms: int) -> None:
         return  # nothing new, or no order yet (quirk 14)
     for ledger in replay.ledgers.values():
         ledger.peak = max(1.0, *(cp.mpv for cp in ledger.cps))  # quirk 16
+    _arrange(replay, quiet=not batches, until_ms=until_ms)
     _stand_at_last_known_prices(replay)
     batches.setdefault(until_ms, [])  # unless orders come at the very update time (quirk 31)
     for i, (end_ms, batch) in enumerate(batches.items()):
@@ -157,8 +165,27 @@ def _update(replay: _Replay, until_ms: int) -> None:
         replay.last_update_ms = end_ms
         for ledger in replay.ledgers.values():
             drop_old_checkpoints(ledger, replay.window_ms)
-        if replay.liquidated_ms is not None:
-            return
+        if replay.liquidation is not None:
+            break
+    _forget_dropped(replay)
+
+
+def _arrange(replay: _Replay, *, quiet: bool, until_ms: int) -> None:
+    """Put the holdings into the order of products.
+
+    In an update without orders since the last one the network works through its own list, which is
+    sorted by close, open positions last (quirk 35).
+    """
+    last_ms = max((h.last_order_ms(until_ms) for h in replay.stored), default=-NEVER_MS)
+    if quiet and replay.last_update_ms is not None and last_ms < replay.last_update_ms:
+        listed = sorted(
+            replay.stored, key=lambda h: h.close_ms if h.close_ms <= until_ms else NEVER_MS
+        )
+    else:
+        listed = sorted(replay.stored, key=lambda h: h.position.orders[0].processed_ms)
+    pairs = dict.fromkeys(h.pair_id for h in listed if h.orders_until(until_ms))
+    known = [h for pair_id in pairs for h in listed if h.pair_id == pair_id]
+    replay.holdings = known + [h for h in listed if h.pair_id not in pairs]
 
 
 def _batches(replay: _Replay, until_ms: int) -> dict[int, list[Holding]]:
@@ -191,7 +218,7 @@ def _stand_at_last_known_prices(replay: _Replay) -> None:
         price, price_ms = replay.last_known_prices.get(h.pair_id, (0.0, -NEVER_MS))
         if h.is_open and price_ms > h.position.orders[h.n_orders - 1].processed_ms:
             h.ask_fees(replay.last_update_ms, h.n_orders)
-            h.stand_at_price(price, replay.last_update_ms)
+            h.stand_at_price(price, replay.last_update_ms, price_ms)
 
 
 def _run(replay: _Replay, step: _Step) -> None:
@@ -220,7 +247,7 @@ def _run_with_positions(replay: _Replay, step: _Step, names: list[str], held: se
         readings = _walk(replay, step, active)
     else:
         readings = {name: _read_after_batch(replay, step, name) for name in active}
-    if replay.liquidated_ms is None:
+    if replay.liquidation is None:
         if not replay.portfolio_only:
             readings = _replace_by_orders(step, readings)  # quirk 10
         _record_all(replay, step, step.end_ms, readings | idle)
@@ -242,7 +269,7 @@ def _walk(replay: _Replay, step: _Step, active: Sequence[str]) -> dict[str, Read
             market_open = bool(open_pairs) if name == PORTFOLIO else name in open_pairs
             readings[name] = _read(holdings, [h.value for h in holdings], market_open)
         _record_all(replay, step, at_ms, readings)
-        if replay.liquidated_ms is not None:
+        if replay.liquidation is not None:
             break
     return readings
 
@@ -269,7 +296,7 @@ def _tick(replay: _Replay, h: Holding, at_ms: int, timespan: Timespan) -> bool:
     if close is None:
         h.charge_fees()  # quirk 13: the price stays
         return True
-    h.stand_at_price(close, at_ms)
+    h.stand_at_price(close, at_ms, at_ms)
     prices = replay.last_known_prices
     if h.pair_id in prices and prices[h.pair_id][1] != at_ms:
         prices[f"{h.pair_id}_prev"] = prices[h.pair_id]
@@ -318,7 +345,8 @@ def _replace_by_orders(step: _Step, readings: dict[str, Reading]) -> dict[str, R
 def _record_all(replay: _Replay, step: _Step, at_ms: int, readings: dict[str, Reading]) -> None:
     """Record one moment in several ledgers; a value of 0 liquidates the trader before it."""
     if replay.ledgers and any(reading.value <= 0 for reading in readings.values()):
-        replay.liquidated_ms = at_ms
+        replay.liquidation = _loss(replay, step, at_ms, 0.0)
+        replay.breach = replay.breach or replay.liquidation
         return
     for name, reading in readings.items():
         if name not in replay.ledgers:  # its first record only opens it, at its first order
@@ -331,12 +359,45 @@ def _record_all(replay: _Replay, step: _Step, at_ms: int, readings: dict[str, Re
             # nothing happened here: the value shall not drift by the rounding of a product
             reading = replace(reading, value=cp.prev_portfolio_ret)  # noqa: PLW2901
         record(replay.ledgers[name], at_ms, reading, _account_size(replay, at_ms))
+        if name == PORTFOLIO:
+            _watch_drawdown(replay, step, at_ms, reading.value)
+
+
+def _watch_drawdown(replay: _Replay, step: _Step, at_ms: int, value: float) -> None:
+    """Keep the first record of a window whose drawdown reaches the limit."""
+    percent = (1 - value / replay.ledgers[PORTFOLIO].peak) * 100
+    known = replay.breach is not None and replay.breach.time_ms >= at_ms - replay.window_ms
+    if percent >= replay.drawdown_limit and not known:
+        replay.breach = _loss(replay, step, at_ms, value)
+
+
+def _loss(replay: _Replay, step: _Step, at_ms: int, value: float) -> Breach:
+    """A moment with every open position: in the last record of a step, with the batch's orders."""
+    held = []
+    for h in replay.holdings:
+        if not h.is_open:
+            continue
+        worth = (h.price, h.candle_ms, h.value)
+        if at_ms == step.end_ms and h in step.batch:
+            n_orders = h.orders_until(at_ms)
+            worth = (h.position.orders[n_orders - 1].price, None, h.value_after(n_orders))
+        leverage = float(h.accounts.after["held"][h.n_orders - 1])
+        held.append(HeldAtBreach(h.position.position_uuid, h.pair_id, leverage, *worth))
+    return Breach(at_ms, value, replay.ledgers[PORTFOLIO].peak, tuple(held))
+
+
+def _forget_dropped(replay: _Replay) -> None:
+    """A drawdown whose checkpoint has left the window is no longer known."""
+    if replay.breach is not None:
+        oldest = replay.ledgers[PORTFOLIO].cps[0]
+        if replay.breach.time_ms <= oldest.last_update_ms - oldest.accum_ms:
+            replay.breach = None
 
 
 def _account_size(replay: _Replay, at_ms: int) -> float:
-    """USD in force at a time: an update counts from the next UTC day, 5,000 at least (quirk 18)."""
+    """USD in force at a time: an update counts from the next UTC day, the smallest at least (quirk 18)."""
     known = [usd for from_ms, usd in replay.account_sizes if from_ms // DAY_MS < at_ms // DAY_MS]
-    return max(known[-1], _SMALLEST_ACCOUNT_USD) if known else _SMALLEST_ACCOUNT_USD
+    return max(known[-1], replay.smallest_usd) if known else replay.smallest_usd
 
 
 def _state(replay: _Replay) -> LedgerState:
@@ -351,5 +412,6 @@ def _state(replay: _Replay) -> LedgerState:
         carry_cache={uuid: entry for uuid, entry in caches.items() if entry is not None},
         last_update_ms=replay.last_update_ms,
         orders_seen=sum(h.n_orders for h in replay.holdings),
-        liquidated_ms=replay.liquidated_ms,
+        breach=replay.breach,
+        liquidation=replay.liquidation,
     )

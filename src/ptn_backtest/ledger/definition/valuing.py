@@ -25,6 +25,8 @@ class Holding:
     n_orders: int = 0
     current_return: float = 1.0
     value: float = 1.0
+    price: float = 0.0
+    candle_ms: int | None = None
     spread: float = 1.0
     carry: float = 1.0
     cached_carry: tuple[float, int] | None = None
@@ -49,6 +51,11 @@ class Holding:
         """How many orders it has up to a time."""
         return sum(order.processed_ms <= at_ms for order in self.position.orders)
 
+    def last_order_ms(self, at_ms: int) -> int:
+        """Time of its last order up to a time; before all times if there is none."""
+        known = [o.processed_ms for o in self.position.orders if o.processed_ms <= at_ms]
+        return max(known, default=-NEVER_MS)
+
     def is_closed_after(self, n_orders: int) -> bool:
         """Whether one of its first orders closes it."""
         return 0 <= self.accounts.bounds["close"][0] < n_orders
@@ -61,6 +68,7 @@ class Holding:
         """Forget what ticks made of it: it is worth what its orders alone say."""
         self.current_return = float(self.accounts.after["current_return"][self.n_orders - 1])
         self.value = self.value_after(self.n_orders)
+        self.price, self.candle_ms = self.position.orders[self.n_orders - 1].price, None
 
     def ask_fees(self, at_ms: int, n_orders: int) -> None:
         """Ask for both fees with so many orders known.
@@ -79,8 +87,9 @@ class Holding:
         fee, next_ms = carry_at(self.columns, self.rules, self.accounts, 0, n_orders, at_ms)
         self.carry, self.cached_carry = float(fee), (float(fee), int(next_ms))
 
-    def stand_at_price(self, price: float, at_ms: int) -> None:
+    def stand_at_price(self, price: float, at_ms: int, candle_ms: int) -> None:
         """Value the open position between orders; realized profit counts where slippage does."""
+        self.price, self.candle_ms = price, candle_ms
         after = self.accounts.after[self.n_orders - 1]
         profit = (price - float(after["entry_price"])) * float(after["held"])
         if at_ms >= self.rules.slippage_from_ms:

@@ -33,6 +33,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "updated_ms",
         ),
         "account_sizes": ("miner_hotkey", "update_time_ms", "account_size"),
+        "plagiarism_events": ("miner_hotkey", "time_ms", "event"),
     }
 )
 """Our tables, and the columns that are read from each."""
@@ -42,6 +43,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "orders": ("order_uuid", "position_uuid", "processed_ms"),
     "eliminations": ("miner_hotkey", "elimination_ms"),
     "account_sizes": ("miner_hotkey", "update_time_ms"),
+    "plagiarism_events": ("miner_hotkey", "time_ms"),
 }
 """What rows are selected, joined and ordered by; a constant would not do."""
 
@@ -51,11 +53,15 @@ REQUIRED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "orders": (*_KEYS["orders"], "order_type", "leverage", "price"),
         "eliminations": _KEYS["eliminations"],
         "account_sizes": (*_KEYS["account_sizes"], "account_size"),
+        "plagiarism_events": (*_KEYS["plagiarism_events"], "event"),
     }
 )
 """What no replay can do without: a column, or where it is no key, a constant."""
 
-_OPTIONAL_TABLES = ("eliminations", "account_sizes")
+_OPTIONAL_TABLES = ("eliminations", "account_sizes", "plagiarism_events")
+
+_ADDED_TABLES = ("plagiarism_events",)
+"""Tables that came to our schema after databases and mapping files of it were made."""
 
 
 class TimeUnit(StrEnum):
@@ -87,15 +93,23 @@ class ColumnMapping:
 
 @dataclass(frozen=True, slots=True)
 class TableMapping:
-    """One table: its name there, None where there is none, and all of our columns by our names."""
+    """One table: its name there, None where there is none, and all of our columns by our names.
+
+    Attributes:
+        table: the name, None where there is no such table.
+        columns: all of our columns, by our names.
+        may_lack: the table may be missing, which means that it has no rows; so it is for a table
+            that came to our schema later, unless a mapping file speaks of it.
+    """
 
     table: str | None
     columns: Mapping[str, ColumnMapping]
+    may_lack: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class SchemaMapping:
-    """Where a database keeps positions, orders, eliminations and account sizes.
+    """Where a database keeps positions, orders, and what is recorded of traders.
 
     Attributes:
         tables: by our names, each of `COLUMNS`.
@@ -114,7 +128,12 @@ def _by_our_names(table: str) -> dict[str, ColumnMapping]:
     return {name: ColumnMapping(name) for name in COLUMNS[table]}
 
 
-OUR_SCHEMA = SchemaMapping({name: TableMapping(name, _by_our_names(name)) for name in COLUMNS})
+OUR_SCHEMA = SchemaMapping(
+    {
+        name: TableMapping(name, _by_our_names(name), may_lack=name in _ADDED_TABLES)
+        for name in COLUMNS
+    }
+)
 """The mapping of our own schema (`schema.py`)."""
 
 
@@ -152,6 +171,9 @@ class _Reader:
         self._known(document, (*COLUMNS, "schema", "database"), "")
         tables = {}
         for table in COLUMNS:
+            if table in _ADDED_TABLES and table not in document:
+                tables[table] = OUR_SCHEMA.tables[table]
+                continue
             section = self._section(document.get(table, {}), f"[{table}]")
             tables[table] = self._table(table, section)
         return SchemaMapping(

@@ -138,6 +138,15 @@ ACCOUNT_SIZES = Table(
     **_MYSQL,
 )
 
+PLAGIARISM_EVENTS = Table(
+    "plagiarism_events",
+    _METADATA,
+    _hotkey(key=True),
+    _time("time_ms", key=True),
+    Column("event", _text(WORD_LENGTH)),
+    **_MYSQL,
+)
+
 VERSION = Table(
     "schema_version",
     _METADATA,
@@ -146,7 +155,10 @@ VERSION = Table(
     **_MYSQL,
 )
 
-TABLES = {table.name: table for table in (POSITIONS, ORDERS, ELIMINATIONS, ACCOUNT_SIZES)}
+TABLES = {
+    table.name: table
+    for table in (POSITIONS, ORDERS, ELIMINATIONS, ACCOUNT_SIZES, PLAGIARISM_EVENTS)
+}
 """The tables that hold data, by name."""
 
 

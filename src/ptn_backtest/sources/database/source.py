@@ -24,6 +24,7 @@ from ptn_backtest.sources.database.inspection import check_mapping
 from ptn_backtest.sources.database.mapping import OUR_SCHEMA, POSITION_FIELDS, SchemaMapping
 from ptn_backtest.sources.database.schema import VERSION, check_version
 from ptn_backtest.sources.database.statements import Rows, Statements
+from ptn_backtest.sources.plagiarism import PlagiarismEvents, collect
 from ptn_backtest.sources.records import (
     ALL,
     STORED_FIELDS,
@@ -152,6 +153,20 @@ class DatabasePositionOrderSource:
         ]
         return sorted(records, key=_elimination_order)
 
+    def read_plagiarism_events(self, query: PositionQuery = ALL) -> PlagiarismEvents:
+        """Recorded plagiarism events of the traders asked for.
+
+        A database of our schema that has no such table has none: the table is optional.
+
+        Raises:
+            SourceError: as `read`.
+        """
+        table = self._mapping.tables["plagiarism_events"].table
+        return collect(
+            (fields, f"{table} row {fields.get('miner_hotkey')} at {fields.get('time_ms')}")
+            for fields in self._rows("plagiarism_events", query)
+        )
+
     def _records(self, query: PositionQuery) -> Generator[PositionRecord]:
         with database_errors(self._url), snapshot(self._engine) as connection:
             statements = self._statements(connection, "positions", "orders")
@@ -171,6 +186,8 @@ class DatabasePositionOrderSource:
         started = time.perf_counter()
         found: list[dict[str, Any]] = []
         with database_errors(self._url), snapshot(self._engine) as connection:
+            if mapped.may_lack and not self._has(connection, mapped.table):
+                return []
             statements = self._statements(connection, name)
             decoder = row_decoder(name, mapped, statements.names(name, ALL))
             for hotkeys in _portions(query.hotkeys):
@@ -181,6 +198,9 @@ class DatabasePositionOrderSource:
             found = [fields for fields in found if fields.get("miner_hotkey") in wanted]
         log.info("read %d rows of %s in %.3f s", len(found), name, time.perf_counter() - started)
         return found
+
+    def _has(self, connection: Connection, table: str) -> bool:
+        return inspect(connection).has_table(table, schema=self._mapping.schema)
 
     def _statements(self, connection: Connection, *tables: str) -> Statements:
         where = safe_url(self._url)

@@ -19,6 +19,7 @@ from ptn_backtest.sources.database.schema import (
     ACCOUNT_SIZES,
     ELIMINATIONS,
     ORDERS,
+    PLAGIARISM_EVENTS,
     POSITIONS,
     create_schema,
 )
@@ -29,6 +30,7 @@ from ptn_backtest.sources.database.storable import (
     position_rows,
     row_of,
 )
+from ptn_backtest.sources.plagiarism import PlagiarismEvents, event_fields
 from ptn_backtest.sources.records import EliminationRecord, PositionRecord
 
 log = logging.getLogger(__name__)
@@ -74,6 +76,7 @@ class WriteCounts:
         orders: their orders.
         account_sizes: dated account sizes.
         eliminations: recorded eliminations.
+        plagiarism_events: recorded plagiarism events.
         unstored: the records that were left out, each with its reason.
     """
 
@@ -81,6 +84,7 @@ class WriteCounts:
     orders: TableCounts = field(default_factory=TableCounts)
     account_sizes: TableCounts = field(default_factory=TableCounts)
     eliminations: TableCounts = field(default_factory=TableCounts)
+    plagiarism_events: TableCounts = field(default_factory=TableCounts)
     unstored: list[Unstored] = field(default_factory=list)
 
 
@@ -90,6 +94,7 @@ def write_records(
     *,
     account_sizes: Mapping[str, Sequence[tuple[int, float]]] | None = None,
     eliminations: Iterable[EliminationRecord] = (),
+    plagiarism_events: PlagiarismEvents | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> WriteCounts:
     """Store records in a database of our schema, which is created where there is none.
@@ -99,6 +104,7 @@ def write_records(
         records: positions with their orders, as a source yields them.
         account_sizes: {hotkey: [(update time in ms, account size in USD), ...]}.
         eliminations: recorded eliminations.
+        plagiarism_events: recorded plagiarism events; those that were set aside are left out.
         progress: called now and then with the number of records that were done since.
 
     Raises:
@@ -120,6 +126,7 @@ def write_records(
                 progress(len(batch))
         importing.eliminations(eliminations)
         importing.account_sizes(account_sizes or {})
+        importing.plagiarism_events(plagiarism_events or PlagiarismEvents())
     _log_counts(importing.counts, time.perf_counter() - started)
     return importing.counts
 
@@ -176,6 +183,16 @@ class _Import:
             for at, size in entries
         )
         self._small_table(ACCOUNT_SIZES, found, self.counts.account_sizes)
+
+    def plagiarism_events(self, recorded: PlagiarismEvents) -> None:
+        """Store recorded plagiarism events."""
+        found = (
+            (event_fields(event), event.origin or "plagiarism event") for event in recorded.events
+        )
+        self._small_table(PLAGIARISM_EVENTS, found, self.counts.plagiarism_events)
+        self.counts.unstored += (
+            Unstored(row.reason, row.origin, row.miner_hotkey) for row in recorded.rejected
+        )
 
     def _small_table(
         self, table: Table, found: Iterable[tuple[Mapping[str, Any], str]], counts: TableCounts
@@ -246,7 +263,7 @@ def _count(counts: TableCounts, fates: Iterable[Fate]) -> None:
 
 
 def _log_counts(counts: WriteCounts, seconds: float) -> None:
-    for name in ("positions", "orders", "account_sizes", "eliminations"):
+    for name in ("positions", "orders", "account_sizes", "eliminations", "plagiarism_events"):
         of: TableCounts = getattr(counts, name)
         log.info(
             "%s: %d inserted, %d updated, %d unchanged",

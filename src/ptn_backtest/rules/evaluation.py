@@ -1,0 +1,253 @@
+"""One evaluation of the network's rules: (state, traders, rulebook, time) -> (state, events).
+
+    enter -> plagiarism -> inspect -> score and rank -> promote, demote -> eliminate
+
+Pure: no clock, no prices, no files. `docs/rules.md` tells the rules in words.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ptn_backtest.rulebook import Rulebook
+from ptn_backtest.rules.bucket import Bucket
+from ptn_backtest.rules.challenge import (
+    UNDER_INSPECTION,
+    Failure,
+    best_ranks,
+    drawdown_failure,
+    inspect,
+)
+from ptn_backtest.rules.events import Elimination, EliminationReason, Event, EventKind
+from ptn_backtest.rules.member import Member
+from ptn_backtest.rules.plagiarism import apply_plagiarism, overdue_plagiarists
+from ptn_backtest.rules.round import Round
+from ptn_backtest.rules.scoring import Scores, class_minimum_days, score
+from ptn_backtest.rules.standing import NetworkState, Standing
+from ptn_backtest.sources.plagiarism import PlagiarismEvent
+
+_CHALLENGE_FAILURES = (
+    EliminationReason.FAILED_CHALLENGE_PERIOD_TIME,
+    EliminationReason.FAILED_CHALLENGE_PERIOD_DRAWDOWN,
+)
+_LIQUIDATED_PERCENT = 0.0
+"""What the network records as the drawdown of a liquidation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What an evaluation gave.
+
+    Attributes:
+        state: where everybody stands now.
+        events: what changed, in the order in which it did.
+        eliminations: who left, in that order; the breach of a drawdown is still to be told, and open
+            positions to be closed.
+        competition: scores of those who compete for the ranks; None where the step was left out.
+    """
+
+    state: NetworkState
+    events: tuple[Event, ...]
+    eliminations: tuple[Elimination, ...]
+    competition: Scores | None = None
+
+
+def evaluate(
+    state: NetworkState,
+    members: Mapping[str, Member],
+    t_ms: int,
+    rulebook: Rulebook,
+    *,
+    plagiarism: Sequence[PlagiarismEvent] = (),
+    run_challenge: bool = True,
+    run_elimination: bool = True,
+) -> Evaluation:
+    """Apply the rules once.
+
+    Args:
+        state: after the evaluation before; unchanged.
+        members: {hotkey: what is known of it at t}; those who have left may be among them.
+        t_ms: the evaluation's time; ledgers are updated to it.
+        rulebook: every rule.
+        plagiarism: events since the evaluation before, up to t, in time order.
+        run_challenge: otherwise everybody is in MAINCOMP from its first order on.
+        run_elimination: otherwise nobody leaves; who would have is marked once.
+    """
+    present = {h: one for h, one in members.items() if h not in state.eliminations}
+    known = {h: one for h, one in state.standings.items() if h in present}
+    round_ = Round(t_ms, rulebook, present, known)
+    competition: Scores | None = None
+    failures: dict[str, Failure] = {}
+    if run_challenge:
+        _enter_challenge(round_)
+        apply_plagiarism(round_, plagiarism)
+        competition, failures = _inspect_and_rank(round_)
+        failures |= overdue_plagiarists(round_)
+    else:
+        _enter_maincomp(round_)
+    failures = _with_lost_portfolios(round_, failures)
+    eliminations: tuple[Elimination, ...] = ()
+    if run_elimination:
+        eliminations = tuple(_eliminate(round_, h, one) for h, one in failures.items())
+    else:
+        _mark(round_, failures)
+    gone = {one.miner_hotkey: one for one in eliminations}
+    return Evaluation(
+        state=NetworkState(t_ms, round_.standings, {**state.eliminations, **gone}),
+        events=tuple(round_.events),
+        eliminations=eliminations,
+        competition=competition,
+    )
+
+
+def _enter_challenge(round_: Round) -> None:
+    """Who is new enters CHALLENGE as of its first order.
+
+    Before that it is there already, as of the first evaluation, so that there is somebody to inspect;
+    this is no event.
+    """
+    for hotkey, member in round_.members.items():
+        standing = round_.standings.get(hotkey)
+        first_ms = member.first_order_ms
+        if first_ms is None:
+            round_.standings.setdefault(hotkey, Standing(Bucket.CHALLENGE, round_.t_ms))
+        elif standing is None or (
+            standing.bucket is Bucket.CHALLENGE and standing.since_ms != first_ms
+        ):
+            round_.standings.pop(hotkey, None)
+            entered = Standing(Bucket.CHALLENGE, first_ms)
+            figures = {"first_order_ms": first_ms}
+            round_.move(hotkey, entered, EventKind.ENTERED, "first order", figures)
+
+
+def _enter_maincomp(round_: Round) -> None:
+    """Without challenge rules: everybody whose first order is known."""
+    for hotkey, member in round_.members.items():
+        if hotkey not in round_.standings and member.first_order_ms is not None:
+            standing = Standing(Bucket.MAINCOMP, round_.t_ms)
+            round_.move(hotkey, standing, EventKind.ENTERED, "first order")
+
+
+def _inspect_and_rank(round_: Round) -> tuple[Scores | None, dict[str, Failure]]:
+    """Who failed, and the scores of those who compete; promotes and demotes.
+
+    Where nobody is in CHALLENGE or PROBATION, nobody is scored, and nobody demoted.
+    """
+    inspected = round_.in_buckets(*UNDER_INSPECTION)
+    if not inspected:
+        return None, {}
+    failures, candidates = {}, []
+    for hotkey in inspected:
+        found = inspect(
+            round_.standings[hotkey], round_.members[hotkey], round_.t_ms, round_.rulebook
+        )
+        if found.failure:
+            failures[hotkey] = found.failure
+        elif found.candidate:
+            candidates.append(hotkey)
+    competing = [*round_.in_buckets(Bucket.MAINCOMP), *candidates]
+    competition = _score_together(round_, competing)
+    _promote_and_demote(round_, competition, competing)
+    return competition, failures
+
+
+def _score_together(round_: Round, hotkeys: Collection[str]) -> Scores:
+    """Scores of some traders; how many days are asked for is decided by the whole network."""
+    traders = {
+        hotkey: round_.members[hotkey].in_bucket(standing.bucket)
+        for hotkey, standing in round_.standings.items()
+    }
+    scoring = round_.rulebook.scoring
+    return score(
+        {hotkey: traders[hotkey] for hotkey in hotkeys},
+        round_.t_ms,
+        scoring,
+        min_days=class_minimum_days(traders, scoring),
+    )
+
+
+def _promote_and_demote(round_: Round, scores: Scores, hotkeys: Collection[str]) -> None:
+    ranks = best_ranks(scores, round_.rulebook.challenge.ranks)
+    for hotkey in hotkeys:
+        if round_.members[hotkey].liquidation:
+            continue  # it is about to leave
+        rank = ranks.get(hotkey)
+        figures = rank.figures if rank else {}
+        is_in, was_in = bool(rank and rank.is_in), _bucket(round_, hotkey) is Bucket.MAINCOMP
+        if is_in and not was_in:
+            standing = Standing(Bucket.MAINCOMP, round_.t_ms)
+            round_.move(hotkey, standing, EventKind.PROMOTED, "rank", figures)
+        elif was_in and not is_in:
+            standing = Standing(Bucket.PROBATION, round_.t_ms)
+            reason = "rank" if rank else "not scored"
+            round_.move(hotkey, standing, EventKind.DEMOTED, reason, figures)
+
+
+def _with_lost_portfolios(round_: Round, failures: Mapping[str, Failure]) -> dict[str, Failure]:
+    """All failures, in the order in which they are recorded: a trader leaves for the first of these.
+
+    Liquidation, then challenge and plagiarism, then the drawdown of those who are in MAINCOMP now.
+    """
+    found: dict[str, Failure] = {}
+    for hotkey in round_.standings:
+        lost = round_.members[hotkey].liquidation
+        if lost:
+            figures = {"tick_ms": lost.time_ms, "peak": lost.peak}
+            reason = EliminationReason.LIQUIDATED
+            found[hotkey] = Failure(reason, _LIQUIDATED_PERCENT, figures)
+    found = {**failures, **found}
+    for hotkey in round_.in_buckets(Bucket.MAINCOMP):
+        failure = drawdown_failure(
+            round_.members[hotkey], EliminationReason.MAX_TOTAL_DRAWDOWN, round_.rulebook
+        )
+        if failure and hotkey not in found:
+            found[hotkey] = failure
+    return found
+
+
+def _eliminate(round_: Round, hotkey: str, failure: Failure) -> Elimination:
+    """Take a trader out of the network, and what is slashed off its collateral."""
+    member, bucket = round_.members[hotkey], _bucket(round_, hotkey)
+    del round_.standings[hotkey]
+    lost = member.liquidation if failure.reason is EliminationReason.LIQUIDATED else None
+    at_ms = lost.time_ms if lost else round_.t_ms
+    round_.events.append(
+        Event(at_ms, hotkey, EventKind.ELIMINATED, bucket, None, failure.reason, failure.figures)
+    )
+    _slash(round_, hotkey, failure.reason, at_ms)
+    return Elimination(
+        miner_hotkey=hotkey,
+        time_ms=at_ms,
+        drawdown_percent=failure.drawdown_percent,
+        reason=failure.reason,
+        bucket=bucket,
+        breach=lost,
+    )
+
+
+def _slash(round_: Round, hotkey: str, reason: EliminationReason, at_ms: int) -> None:
+    rules = round_.rulebook.eliminations
+    if reason is EliminationReason.PLAGIARISM:
+        return
+    fraction = rules.challenge_slash if reason in _CHALLENGE_FAILURES else rules.drawdown_slash
+    theta = round_.members[hotkey].collateral_theta
+    figures = {
+        "fraction": fraction,
+        "collateral_theta": theta,
+        "slashed_theta": None if theta is None else fraction * theta,
+    }
+    round_.events.append(
+        Event(at_ms, hotkey, EventKind.COLLATERAL_SLASHED, None, None, reason, figures)
+    )
+
+
+def _mark(round_: Round, failures: Mapping[str, Failure]) -> None:
+    """Say once who would have been eliminated."""
+    for hotkey, failure in failures.items():
+        standing = round_.standings[hotkey]
+        if standing.failed is None:
+            marked = replace(standing, failed=failure.reason)
+            round_.move(hotkey, marked, EventKind.FAILED, failure.reason, failure.figures)
+
+
+def _bucket(round_: Round, hotkey: str) -> Bucket:
+    return round_.standings[hotkey].bucket

@@ -1,0 +1,56 @@
+"""The working state of one evaluation: standings that move, and the events that say so."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ptn_backtest.rulebook import Rulebook
+from ptn_backtest.rules.bucket import Bucket
+from ptn_backtest.rules.events import Event, EventKind, Figures
+from ptn_backtest.rules.member import Member
+from ptn_backtest.rules.standing import Standing
+
+
+@dataclass(slots=True)
+class Round:
+    """One evaluation under way; it never leaves `evaluate`.
+
+    Attributes:
+        t_ms: time of the evaluation.
+        rulebook: every rule.
+        members: {hotkey: trader} of those who have not left.
+        standings: {hotkey: where it stands}; changes.
+        events: what has changed so far.
+    """
+
+    t_ms: int
+    rulebook: Rulebook
+    members: Mapping[str, Member]
+    standings: dict[str, Standing]
+    events: list[Event] = field(default_factory=list)
+
+    def in_buckets(self, *buckets: Bucket) -> list[str]:
+        """Hotkeys of the traders in these buckets."""
+        return [hotkey for hotkey, one in self.standings.items() if one.bucket in buckets]
+
+    def move(
+        self,
+        hotkey: str,
+        standing: Standing,
+        kind: EventKind,
+        reason: str = "",
+        figures: Figures | None = None,
+    ) -> None:
+        """Put a trader where it now stands, and say so."""
+        before = self.standings.get(hotkey)
+        self.standings[hotkey] = standing
+        self.events.append(
+            Event(
+                time_ms=self.t_ms,
+                miner_hotkey=hotkey,
+                kind=kind,
+                from_bucket=before.bucket if before else None,
+                to_bucket=standing.bucket,
+                reason=reason,
+                figures=figures or {},
+            )
+        )
