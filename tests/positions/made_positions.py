@@ -42,14 +42,17 @@ STEPS = st.lists(
 
 
 @st.composite
-def traders(draw: st.DrawFn) -> list[Position]:
-    """Positions of one trader, overlapping or not, closed or not, at times that often tie."""
+def traders(draw: st.DrawFn, *, ties: bool = True) -> list[Position]:
+    """Positions of one trader, overlapping or not, closed or not, at times that often tie.
+
+    Without `ties`, only orders of one position may have the same time.
+    """
     made = []
     for n in range(draw(st.integers(1, 6))):
         first = draw(st.sampled_from([0.005, 0.1, 0.3, 0.5, 0.9, -0.2, -0.8]))
         steps = [first, *draw(STEPS)]
-        start_ms = NOW + draw(st.integers(0, 30)) * 100
+        start_ms = NOW + draw(st.integers(0, 30)) * 100 + (0 if ties else 10 * n)
         pair = draw(st.sampled_from(PAIRS))
-        every_ms = draw(st.sampled_from([0, 1, 100, 400]))
+        every_ms = draw(st.sampled_from([0, 1, 100, 400] if ties else [0, 100, 400]))
         made.append(position(pair, *steps, uuid=f"x{n}y", start_ms=start_ms, every_ms=every_ms))
     return made

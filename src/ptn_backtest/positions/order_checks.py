@@ -8,13 +8,12 @@ own. Each order meets the history that the earlier ones left: what was refused d
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 
 from ptn_backtest.clock import NEVER_MS
-from ptn_backtest.positions.order import MIN_LEVERAGE, Order, OrderSource, OrderType
+from ptn_backtest.positions.order import Order, OrderSource, OrderType
+from ptn_backtest.positions.order_bounds import SAME_LEVERAGE, OrderRule, bounds_of, judge
 from ptn_backtest.positions.position import Position
 from ptn_backtest.rulebook.leverage_rules import LeverageRules
-from ptn_backtest.trade_pairs import TradePair
 
 NETWORK_FLATS = (
     OrderSource.ELIMINATION_FLAT,
@@ -22,22 +21,6 @@ NETWORK_FLATS = (
     OrderSource.PRICE_FILLED_ELIMINATION_FLAT,
 )
 """Orders of these sources are the network's own decision, not the trader's."""
-
-_SAME = 1e-9
-"""Leverages closer than this are the same: they are sums of fractions that floats cannot hold."""
-
-
-class OrderRule(StrEnum):
-    """Why the network does not take an order as it is."""
-
-    BLOCKED_PAIR = "blocked_pair"
-    RETIRED_PAIR = "retired_pair"
-    POSITION_LEVERAGE = "position_leverage"
-    PORTFOLIO_LEVERAGE = "portfolio_leverage"
-    SMALLEST_LEVERAGE = "smallest_leverage"
-    FLIP = "flip"
-    MAX_ORDERS = "max_orders"
-    NO_POSITION = "no_position"
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +227,7 @@ class _Walk:
             if order.src not in NETWORK_FLATS:
                 self._find(event, OrderRule.NO_POSITION, None, "no position is open: ignored")
             return None
-        carries_all = order.leverage != 0 and abs(order.leverage + event.held) <= _SAME
+        carries_all = order.leverage != 0 and abs(order.leverage + event.held) <= SAME_LEVERAGE
         if carries_all and kept.held != event.held:
             return replace(order, leverage=-kept.held)
         return order
@@ -276,10 +259,10 @@ class _Walk:
         order, held = event.order, kept.held if kept else 0.0
         if kept and _closes(order, held):
             return self._closing(event, held)
-        verdict = _verdict(
+        verdict = judge(
             order.leverage,
             held,
-            _bounds(
+            bounds_of(
                 event.recorded.position.trade_pair,
                 order.processed_ms,
                 self._rules,
@@ -295,7 +278,7 @@ class _Walk:
     def _closing(self, event: _Event, held: float) -> Order:
         """An order that closes without being FLAT: it becomes FLAT if it would go beyond 0."""
         order = event.order
-        beyond = abs(held + order.leverage) > _SAME
+        beyond = abs(held + order.leverage) > SAME_LEVERAGE
         # without rules a flip stays as recorded, unless the cap changed what it meets
         if not beyond or (self._rules is None and held == event.held):
             return order
@@ -329,92 +312,3 @@ class _Walk:
                 sentence=f"{what}: {said}",
             )
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Bounds:
-    """What one order may do.
-
-    Attributes:
-        blocked: whether the pair takes no orders at all.
-        largest: largest |leverage| of the position; 0 where the pair is retired.
-        smallest: smallest |leverage| of the position.
-        room: |leverage| that the portfolio's cap leaves.
-    """
-
-    blocked: bool
-    largest: float
-    smallest: float
-    room: float
-
-
-def _bounds(
-    pair: TradePair,
-    t_ms: int,
-    rules: LeverageRules | None,
-    *,
-    portfolio: float,
-    leverage_cap: float,
-) -> _Bounds:
-    """What an order on a pair may do at a time.
-
-    Args:
-        pair: what it trades.
-        t_ms: its time, ms.
-        rules: None for the cap alone.
-        portfolio: leverage of all the trader's open positions before the order, multiplied.
-        leverage_cap: largest |leverage| of a position whatever the rules say.
-    """
-    if rules is None:
-        return _Bounds(blocked=False, largest=leverage_cap, smallest=0.0, room=math.inf)
-    return _Bounds(
-        blocked=rules.is_blocked(pair),
-        largest=min(rules.largest(pair, t_ms), leverage_cap),
-        smallest=rules.smallest(pair, t_ms),
-        room=(rules.portfolio_cap(t_ms) - portfolio) / rules.multiplier(pair),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Verdict:
-    rule: OrderRule
-    leverage: float | None
-    said: str
-
-
-def _verdict(leverage: float, held: float, bounds: _Bounds) -> _Verdict | None:
-    """What the bounds say to an order that does not close; None where it may stay as it is.
-
-    Only adding is reduced. An order that takes a position nearer to a bound that it is beyond is
-    welcome, as long as it does not fall below the smallest.
-    """
-    if bounds.blocked:
-        return _Verdict(OrderRule.BLOCKED_PAIR, None, "the pair is blocked: refused")
-    reached, adds = abs(held + leverage), abs(held + leverage) > abs(held)
-    if adds:
-        own_room = bounds.largest - abs(held)
-        room = min(own_room, bounds.room)
-        if abs(leverage) > room + _SAME:
-            return _reduced(leverage, held, bounds, room)
-        if abs(leverage) >= room - _SAME:
-            return None  # all that there was room for, be it less than the smallest
-    if reached < bounds.smallest - _SAME and (held == 0 or not adds):
-        said = (
-            f"it would leave {reached:g}, below the smallest leverage {bounds.smallest:g}: refused"
-        )
-        return _Verdict(OrderRule.SMALLEST_LEVERAGE, None, said)
-    return None
-
-
-def _reduced(leverage: float, held: float, bounds: _Bounds, room: float) -> _Verdict:
-    if bounds.largest == 0:
-        return _Verdict(OrderRule.RETIRED_PAIR, None, "the pair is retired: refused")
-    if bounds.room < bounds.largest - abs(held):
-        rule = OrderRule.PORTFOLIO_LEVERAGE
-        bound = f"the portfolio has room for {max(room, 0.0):g} more"
-    else:
-        rule = OrderRule.POSITION_LEVERAGE
-        bound = f"{abs(held):g} are held, the largest leverage is {bounds.largest:g}"
-    if room < MIN_LEVERAGE:
-        return _Verdict(rule, None, f"{bound}: refused")
-    return _Verdict(rule, math.copysign(room, leverage), f"{bound}: reduced to {room:g}")
