@@ -14,6 +14,7 @@ from ptn_backtest.bundles.comparing import Comparison
 from ptn_backtest.ledger.checkpoint import PORTFOLIO, PerfLedger
 from ptn_backtest.rulebook.scoring_rules import DayWeights, MinimumDays, ScoringRules
 from ptn_backtest.rules import metrics
+from ptn_backtest.rules.formulas import day_weights
 from ptn_backtest.rules.metric_report import metric_report
 from tests.results.made_runs import ledger
 
@@ -40,7 +41,7 @@ SWINGS = np.array([-0.02, 0.01, -0.04, 0.03])
     ],
 )
 def test_weights_of_days(rule, weights):
-    assert metrics.day_weights(3, rule) == pytest.approx(weights, abs=1e-10)
+    assert day_weights(3, rule) == pytest.approx(weights, abs=1e-10)
 
 
 @pytest.mark.parametrize(("weighted", "mean"), [(False, -0.005), (True, 0.01 / 1.875)])

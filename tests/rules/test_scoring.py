@@ -61,20 +61,20 @@ WORST = trader(0.005, -0.01, 0.005, -0.01)
 
 
 def test_percentile_ranks_count_who_is_strictly_below():
-    found = percentile_ranks({"a": 5.0, "b": 1.0, "c": 2.0, "d": 2.0})
-    assert found == {"a": 0.75, "b": 0.0, "c": 0.25, "d": 0.25}
-    assert percentile_ranks({"a": -100.0}) == {"a": 1.0}
-    assert percentile_ranks({}) == {}
+    found = percentile_ranks(np.array([5.0, 1.0, 2.0, 2.0]))
+    assert found.tolist() == [0.75, 0.0, 0.25, 0.25]
+    assert percentile_ranks(np.array([-100.0])).tolist() == [1.0]
+    assert percentile_ranks(np.zeros(0)).tolist() == []
 
 
 def test_softmax_leaves_out_zeros():
     # a difference of 0.15 x ln 3 makes a factor of 3
-    weights = softmax({"low": 0.1, "zero": 0.0, "high": 0.1 + 0.15 * math.log(3)})
-    assert weights["high"] == pytest.approx(1 / (4 / 3 + 1e-6), rel=1e-12)
-    assert weights["low"] == pytest.approx((1 / 3) / (4 / 3 + 1e-6), rel=1e-12)
-    assert weights["zero"] == 0
-    assert softmax({"a": 0.0, "b": 0.0}) == {"a": 0.0, "b": 0.0}
-    assert softmax({"alone": 0.3}) == {"alone": 1.0}
+    low, zero, high = softmax(np.array([0.1, 0.0, 0.1 + 0.15 * math.log(3)]))
+    assert high == pytest.approx(1 / (4 / 3 + 1e-6), rel=1e-12)
+    assert low == pytest.approx((1 / 3) / (4 / 3 + 1e-6), rel=1e-12)
+    assert zero == 0
+    assert softmax(np.zeros(2)).tolist() == [0.0, 0.0]
+    assert softmax(np.array([0.3])).tolist() == [1.0]
 
 
 @pytest.mark.parametrize(

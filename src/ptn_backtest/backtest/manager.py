@@ -195,7 +195,7 @@ class BacktestManager:
             hotkey = unit.timeline.miner_hotkey
             manager.keep(hotkey, outcome)
             if not isinstance(outcome, BacktestError):
-                progress[hotkey] = progress_of(unit, outcome)
+                progress[hotkey] = progress_of(unit, outcome, manager.settings.rulebook.scoring)
         return progress
 
     def _evaluate(

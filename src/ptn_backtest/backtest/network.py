@@ -1,9 +1,9 @@
 """The network's rules along a replay: after each update an evaluation of all traders."""
 
-from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from ptn_backtest.ledger.breach import Breach
 from ptn_backtest.ledger.history import LedgerHistory
 from ptn_backtest.ledger.manager import LedgerSettings, TraderOutcome, TraderUnit
 from ptn_backtest.ledger.state import LedgerState
@@ -12,12 +12,14 @@ from ptn_backtest.positions.accounting import position_states
 from ptn_backtest.positions.position import Position
 from ptn_backtest.prices.lookup import FoundPrice
 from ptn_backtest.rulebook import Rulebook
+from ptn_backtest.rulebook.scoring_rules import ScoringRules
 from ptn_backtest.rules.closing import close_positions
 from ptn_backtest.rules.evaluation import evaluate
 from ptn_backtest.rules.events import Elimination, EliminationReason, Event
-from ptn_backtest.rules.member import Member
+from ptn_backtest.rules.record import Record
+from ptn_backtest.rules.record_history import RecordHistory, closed_positions, record_history
 from ptn_backtest.rules.risk_profile import HeldPosition
-from ptn_backtest.rules.scoring import Scores, score
+from ptn_backtest.rules.scoring import Scores
 from ptn_backtest.rules.standing import NEW_NETWORK, NetworkState
 from ptn_backtest.sources.plagiarism import PlagiarismEvent
 
@@ -55,43 +57,70 @@ class Progress:
         unit: its orders, and where the schedule began.
         history: its ledgers after each update, where rules look at them.
         state: after the last update.
-        closed: its closed positions, in the order in which they were closed.
-        closed_ms: when.
+        records: what scoring asks of it after each update.
     """
 
     unit: TraderUnit
     history: LedgerHistory
     state: LedgerState
-    closed: tuple[HeldPosition, ...]
-    closed_ms: tuple[int, ...]
+    records: RecordHistory
 
-    def member(self, k: int, t_ms: int, rulebook: Rulebook) -> Member:
+    def member(self, k: int, t_ms: int, rulebook: Rulebook) -> "HistoryMember":
         """What is known of the trader after update k, which is at t."""
-        timeline, lost = self.unit.timeline, self.state.liquidation
-        sizes, size = timeline.arrays.sizes, timeline.account_size_at(t_ms)
-        known = len(sizes) > 1 and sizes["from_ms"][1] <= t_ms
-        return Member(
-            ledgers=self.history.ledgers_after(k) if len(self.history) else {},
-            positions=self.closed[: bisect_right(self.closed_ms, t_ms)],
-            account_size=size,
-            first_order_ms=timeline.first_order_ms if timeline.first_order_ms <= t_ms else None,
-            liquidation=lost if lost and lost.time_ms <= t_ms else None,
-            collateral_theta=size / rulebook.accounts.usd_per_theta if known else None,
-        )
+        return HistoryMember(self, k, t_ms, rulebook)
 
 
-def progress_of(unit: TraderUnit, outcome: TraderOutcome) -> Progress:
+@dataclass(frozen=True, slots=True)
+class HistoryMember:
+    """A trader after one update of a schedule; see `rules.member.NetworkMember`."""
+
+    progress: Progress
+    update: int
+    t_ms: int
+    rulebook: Rulebook
+
+    @property
+    def first_order_ms(self) -> int | None:
+        """Time of the first order, None if it is yet to come."""
+        first_ms = self.progress.unit.timeline.first_order_ms
+        return first_ms if first_ms <= self.t_ms else None
+
+    @property
+    def liquidation(self) -> Breach | None:
+        """The record at which the portfolio reached 0, where it has by now."""
+        lost = self.progress.state.liquidation
+        return lost if lost and lost.time_ms <= self.t_ms else None
+
+    @property
+    def collateral_theta(self) -> float | None:
+        """What an account size in force stands for, None before there is one."""
+        timeline = self.progress.unit.timeline
+        sizes = timeline.arrays.sizes
+        if len(sizes) == 1 or sizes["from_ms"][1] > self.t_ms:
+            return None
+        return timeline.account_size_at(self.t_ms) / self.rulebook.accounts.usd_per_theta
+
+    def has_closed_position(self, shortest_ms: int) -> bool:
+        """Whether a position of at least this length was closed."""
+        close_ms = self.progress.records.closed.first_close_ms(shortest_ms)
+        return close_ms is not None and close_ms <= self.t_ms
+
+    def record(self, t_ms: int, rules: ScoringRules) -> Record | None:  # noqa: ARG002
+        """The trader's record; None without a ledger."""
+        size = self.progress.unit.timeline.account_size_at(self.t_ms)
+        return self.progress.records.record(self.update, self.t_ms, size)
+
+
+def progress_of(unit: TraderUnit, outcome: TraderOutcome, rules: ScoringRules) -> Progress:
     """A trader and what its orders make of its positions."""
     timeline = unit.timeline
     states = position_states(timeline.positions, timeline.arrays.accounts)
-    held = map(HeldPosition, timeline.positions, states)
-    closed = sorted((one for one in held if one.state.close_ms is not None), key=_close_ms)
-    closed_ms = tuple(map(_close_ms, closed))
-    return Progress(unit, outcome.history, outcome.state, tuple(closed), closed_ms)
-
-
-def _close_ms(held: HeldPosition) -> int:
-    return held.state.close_ms or 0
+    held = list(map(HeldPosition, timeline.positions, states))
+    lost = outcome.state.liquidation
+    records = record_history(
+        outcome.history, closed_positions(held, rules), rules, lost.time_ms if lost else None
+    )
+    return Progress(unit, outcome.history, outcome.state, records)
 
 
 @dataclass(slots=True)
@@ -140,13 +169,14 @@ class Network:
             plagiarism=[e for e in self.plagiarism if after_ms < e.time_ms <= t_ms],
             run_challenge=switches.run_challenge,
             run_elimination=switches.run_elimination,
+            run_scoring=switches.run_scoring,
         )
         self.state = outcome.state
         self.events += outcome.events
         if outcome.competition is not None:
             self.competitions.append(outcome.competition)
-        if switches.run_scoring:
-            self.scores.append(score_all(self.state, members, t_ms, rulebook))
+        if outcome.scores is not None:
+            self.scores.append(outcome.scores)
         return outcome.eliminations
 
     def close(self, elimination: Elimination, timeline: TraderTimeline, state: LedgerState) -> None:
@@ -165,15 +195,3 @@ class Network:
         self.events += closing.events
         known = {**self.state.eliminations, hotkey: closing.elimination}
         self.state = replace(self.state, eliminations=known)
-
-
-def score_all(
-    state: NetworkState, members: Mapping[str, Member], t_ms: int, rulebook: Rulebook
-) -> Scores:
-    """Scores of everybody with a ledger who is in the network."""
-    traders = {
-        hotkey: members[hotkey].in_bucket(standing.bucket)
-        for hotkey, standing in state.standings.items()
-        if members[hotkey].has_ledger
-    }
-    return score(traders, t_ms, rulebook.scoring)

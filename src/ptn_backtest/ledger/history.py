@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ptn_backtest.errors import LedgerError
 from ptn_backtest.ledger.book import Book
 from ptn_backtest.ledger.checkpoint import Checkpoints, PerfLedger
 from ptn_backtest.ledger.state import LedgerState
@@ -40,6 +41,31 @@ class LedgerHistory:
 
     def __len__(self) -> int:
         return len(self.times_ms)
+
+    def marks_after(self, k: int) -> Rows | None:
+        """Which checkpoints each ledger had after update k; None where the update changed nothing."""
+        n_before = len(self.times_ms) - (0 if self.marks is None else len(self.marks))
+        return None if self.marks is None or k < n_before else self.marks[k - n_before]
+
+    def mdd_after(self, k: int, ledger: int) -> float:
+        """Lowest mdd of the checkpoints that a ledger (by its place) had after update k.
+
+        Only where there are marks after this update, and the ledger was in use.
+        """
+        mark = self.marks_after(k)
+        if mark is None or self.newest is None:
+            raise LedgerError(f"no ledger was kept after update {k}")
+        newest = self.newest[k - len(self.times_ms)]["mdd"][ledger]
+        done = self.cps[ledger]["mdd"][mark["oldest"][ledger] : mark["used"][ledger] - 1]
+        return float(min(newest, done.min())) if len(done) else float(newest)
+
+    def all_checkpoints(self) -> dict[str, PerfLedger]:
+        """{ledger name: ledger with every checkpoint it ever had} after the last update."""
+        return {
+            name: PerfLedger(self.init_ms[i], 1.0, self.cps[i])
+            for i, name in enumerate(self.names)
+            if len(self.cps[i])
+        }
 
     def ledgers_after(self, k: int) -> dict[str, PerfLedger]:
         """{"portfolio" or trade pair id: ledger} after update k; {} before the first order.

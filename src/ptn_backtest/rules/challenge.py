@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from ptn_backtest.rulebook import Rulebook
 from ptn_backtest.rules.bucket import Bucket
 from ptn_backtest.rules.events import EliminationReason, Figures
-from ptn_backtest.rules.member import Member
+from ptn_backtest.rules.member import NetworkMember
 from ptn_backtest.rules.metrics import is_beyond_max_drawdown
+from ptn_backtest.rules.record import Record
 from ptn_backtest.rules.scoring import Scores
 from ptn_backtest.rules.standing import Standing
 from ptn_backtest.trade_pairs import TradePairCategory
@@ -43,7 +46,13 @@ class Inspection:
 NOTHING_YET = Inspection()
 
 
-def inspect(standing: Standing, member: Member, t_ms: int, rulebook: Rulebook) -> Inspection:
+def inspect(
+    standing: Standing,
+    member: NetworkMember,
+    record: Record | None,
+    t_ms: int,
+    rulebook: Rulebook,
+) -> Inspection:
     """Inspect a trader in CHALLENGE or PROBATION.
 
     In this order: time; then, with a closed position that counts and a ledger, drawdown; then
@@ -56,12 +65,12 @@ def inspect(standing: Standing, member: Member, t_ms: int, rulebook: Rulebook) -
         reason = EliminationReason.FAILED_CHALLENGE_PERIOD_TIME
         return Inspection(Failure(reason, NO_DRAWDOWN, figures))
     # without such a position a drawdown eliminates nobody yet (quirk 33)
-    if not member.has_closed_position(rules.position_ms) or not member.has_ledger:
+    if record is None or not member.has_closed_position(rules.position_ms):
         return NOTHING_YET
-    failure = drawdown_failure(member, EliminationReason.FAILED_CHALLENGE_PERIOD_DRAWDOWN, rulebook)
+    failure = drawdown_failure(record, EliminationReason.FAILED_CHALLENGE_PERIOD_DRAWDOWN, rulebook)
     if failure:
         return Inspection(failure)
-    return Inspection(candidate=member.full_days >= rules.full_days)
+    return Inspection(candidate=record.full_days >= rules.full_days)
 
 
 def period_end_ms(standing: Standing, rulebook: Rulebook) -> int:
@@ -72,10 +81,10 @@ def period_end_ms(standing: Standing, rulebook: Rulebook) -> int:
 
 
 def drawdown_failure(
-    member: Member, reason: EliminationReason, rulebook: Rulebook
+    record: Record, reason: EliminationReason, rulebook: Rulebook
 ) -> Failure | None:
     """A failure for this reason if the portfolio's drawdown has reached the limit."""
-    beyond, percent = is_beyond_max_drawdown(member.mdd, rules=rulebook.scoring)
+    beyond, percent = is_beyond_max_drawdown(record.mdd, rules=rulebook.scoring)
     if not beyond:
         return None
     limit = rulebook.eliminations.drawdown_limit
@@ -128,12 +137,14 @@ def best_ranks(scores: Scores, ranks: int) -> dict[str, Rank]:
         ranks: how many a class has.
     """
     best: dict[str, Rank] = {}
-    for category in scores.min_days:
-        scored = {hotkey: one.classes[category].score for hotkey, one in scores.traders.items()}
-        ordered = sorted(scored.values(), reverse=True)
-        threshold = ordered[ranks - 1] if len(ordered) >= ranks else 0.0
-        for hotkey, score in scored.items():
-            mine = Rank(category, ordered.index(score) + 1, score, threshold, len(scored))
+    for category, table in scores.classes.items():
+        ascending = np.sort(table.score)
+        threshold = float(ascending[-ranks]) if len(ascending) >= ranks else 0.0
+        above = len(ascending) - np.searchsorted(ascending, table.score, side="right")
+        for hotkey, score, n_above in zip(
+            scores.hotkeys, table.score.tolist(), above.tolist(), strict=True
+        ):
+            mine = Rank(category, n_above + 1, score, threshold, len(ascending))
             known = best.get(hotkey)
             if known is None or (mine.is_in, -mine.rank) > (known.is_in, -known.rank):
                 best[hotkey] = mine

@@ -18,10 +18,17 @@ from ptn_backtest.rules.challenge import (
     inspect,
 )
 from ptn_backtest.rules.events import Elimination, EliminationReason, Event, EventKind
-from ptn_backtest.rules.member import Member
+from ptn_backtest.rules.member import NetworkMember
 from ptn_backtest.rules.plagiarism import apply_plagiarism, overdue_plagiarists
 from ptn_backtest.rules.round import Round
-from ptn_backtest.rules.scoring import Scores, class_minimum_days, score
+from ptn_backtest.rules.scoring import (
+    IN_NETWORK,
+    Judgement,
+    Scores,
+    judge,
+    minimum_days_of,
+    rank_together,
+)
 from ptn_backtest.rules.standing import NetworkState, Standing
 from ptn_backtest.sources.plagiarism import PlagiarismEvent
 
@@ -43,23 +50,26 @@ class Evaluation:
         eliminations: who left, in that order; the breach of a drawdown is still to be told, and open
             positions to be closed.
         competition: scores of those who compete for the ranks; None where the step was left out.
+        scores: of everybody who is in the network now and has a ledger, where they were asked for.
     """
 
     state: NetworkState
     events: tuple[Event, ...]
     eliminations: tuple[Elimination, ...]
     competition: Scores | None = None
+    scores: Scores | None = None
 
 
 def evaluate(
     state: NetworkState,
-    members: Mapping[str, Member],
+    members: Mapping[str, NetworkMember],
     t_ms: int,
     rulebook: Rulebook,
     *,
     plagiarism: Sequence[PlagiarismEvent] = (),
     run_challenge: bool = True,
     run_elimination: bool = True,
+    run_scoring: bool = False,
 ) -> Evaluation:
     """Apply the rules once.
 
@@ -71,6 +81,7 @@ def evaluate(
         plagiarism: events since the evaluation before, up to t, in time order.
         run_challenge: otherwise everybody is in MAINCOMP from its first order on.
         run_elimination: otherwise nobody leaves; who would have is marked once.
+        run_scoring: score everybody, after all.
     """
     present = {h: one for h, one in members.items() if h not in state.eliminations}
     known = {h: one for h, one in state.standings.items() if h in present}
@@ -96,6 +107,7 @@ def evaluate(
         events=tuple(round_.events),
         eliminations=eliminations,
         competition=competition,
+        scores=_score_all(round_) if run_scoring else None,
     )
 
 
@@ -138,7 +150,11 @@ def _inspect_and_rank(round_: Round) -> tuple[Scores | None, dict[str, Failure]]
     failures, candidates = {}, []
     for hotkey in inspected:
         found = inspect(
-            round_.standings[hotkey], round_.members[hotkey], round_.t_ms, round_.rulebook
+            round_.standings[hotkey],
+            round_.members[hotkey],
+            round_.record(hotkey),
+            round_.t_ms,
+            round_.rulebook,
         )
         if found.failure:
             failures[hotkey] = found.failure
@@ -150,19 +166,26 @@ def _inspect_and_rank(round_: Round) -> tuple[Scores | None, dict[str, Failure]]
     return competition, failures
 
 
-def _score_together(round_: Round, hotkeys: Collection[str]) -> Scores:
-    """Scores of some traders; how many days are asked for is decided by the whole network."""
-    traders = {
-        hotkey: round_.members[hotkey].in_bucket(standing.bucket)
-        for hotkey, standing in round_.standings.items()
-    }
+def _judgement(round_: Round) -> Judgement:
+    """Everybody's own figures; how many days are asked for is decided by who is where now."""
     scoring = round_.rulebook.scoring
-    return score(
-        {hotkey: traders[hotkey] for hotkey in hotkeys},
-        round_.t_ms,
-        scoring,
-        min_days=class_minimum_days(traders, scoring),
-    )
+    deciding = round_.records_of(round_.in_buckets(*IN_NETWORK))
+    everybody = round_.records_of(round_.standings)
+    return judge(everybody, scoring, minimum_days_of(list(deciding.values()), scoring))
+
+
+def _score_together(round_: Round, hotkeys: Collection[str]) -> Scores:
+    """Scores of some traders."""
+    judgement = _judgement(round_)
+    known = set(judgement.hotkeys)
+    competing = [hotkey for hotkey in hotkeys if hotkey in known]
+    return rank_together(judgement, competing, round_.t_ms, round_.rulebook.scoring)
+
+
+def _score_all(round_: Round) -> Scores:
+    """Scores of everybody who is still there."""
+    judgement = _judgement(round_)
+    return rank_together(judgement, judgement.hotkeys, round_.t_ms, round_.rulebook.scoring)
 
 
 def _promote_and_demote(round_: Round, scores: Scores, hotkeys: Collection[str]) -> None:
@@ -196,11 +219,12 @@ def _with_lost_portfolios(round_: Round, failures: Mapping[str, Failure]) -> dic
             found[hotkey] = Failure(reason, _LIQUIDATED_PERCENT, figures)
     found = {**failures, **found}
     for hotkey in round_.in_buckets(Bucket.MAINCOMP):
-        failure = drawdown_failure(
-            round_.members[hotkey], EliminationReason.MAX_TOTAL_DRAWDOWN, round_.rulebook
-        )
-        if failure and hotkey not in found:
-            found[hotkey] = failure
+        record = None if hotkey in found else round_.record(hotkey)
+        if record is not None:
+            reason = EliminationReason.MAX_TOTAL_DRAWDOWN
+            failure = drawdown_failure(record, reason, round_.rulebook)
+            if failure:
+                found[hotkey] = failure
     return found
 
 

@@ -2,19 +2,45 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from ptn_backtest.ledger.breach import Breach
 from ptn_backtest.ledger.checkpoint import PORTFOLIO, PerfLedger
-from ptn_backtest.ledger.daily import daily_returns
-from ptn_backtest.rules.bucket import Bucket
-from ptn_backtest.rules.metrics import lowest_mdd
+from ptn_backtest.rulebook.scoring_rules import ScoringRules
+from ptn_backtest.rules.record import Record, record_of
 from ptn_backtest.rules.risk_profile import HeldPosition
-from ptn_backtest.rules.scoring import Trader
+
+
+class NetworkMember(Protocol):
+    """One trader of the network, wherever its figures come from."""
+
+    @property
+    def first_order_ms(self) -> int | None:
+        """Time of the first order, None if it is yet to come."""
+        ...
+
+    @property
+    def liquidation(self) -> Breach | None:
+        """The record at which the portfolio reached 0, where it has by now."""
+        ...
+
+    @property
+    def collateral_theta(self) -> float | None:
+        """What of it may be slashed, None where it is unknown."""
+        ...
+
+    def has_closed_position(self, shortest_ms: int) -> bool:
+        """Whether a position of at least this length was closed."""
+        ...
+
+    def record(self, t_ms: int, rules: ScoringRules) -> Record | None:
+        """The trader's record at the evaluation's time; None without a ledger."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One trader of the network.
+    """A trader from its ledgers and positions.
 
     Attributes:
         ledgers: {"portfolio" or trade pair id: ledger} as updated to the evaluation, pairs in order
@@ -33,21 +59,6 @@ class Member:
     liquidation: Breach | None = None
     collateral_theta: float | None = None
 
-    @property
-    def has_ledger(self) -> bool:
-        """Whether there is a portfolio ledger with a checkpoint."""
-        return PORTFOLIO in self.ledgers and len(self.ledgers[PORTFOLIO].cps) > 0
-
-    @property
-    def mdd(self) -> float:
-        """Lowest value / running peak of the portfolio; 1.0 without a ledger."""
-        return lowest_mdd(self.ledgers[PORTFOLIO]) if self.has_ledger else 1.0
-
-    @property
-    def full_days(self) -> int:
-        """Full days of the portfolio ledger."""
-        return len(daily_returns(self.ledgers[PORTFOLIO])[0]) if self.has_ledger else 0
-
     def has_closed_position(self, shortest_ms: int) -> bool:
         """Whether a position of at least this length was closed."""
         return any(
@@ -56,6 +67,8 @@ class Member:
             for held in self.positions
         )
 
-    def in_bucket(self, bucket: Bucket) -> Trader:
-        """The same as scoring sees it."""
-        return Trader(self.ledgers, self.positions, self.account_size, bucket)
+    def record(self, t_ms: int, rules: ScoringRules) -> Record | None:
+        """The trader's record at the evaluation's time; None without a ledger."""
+        if PORTFOLIO not in self.ledgers or not len(self.ledgers[PORTFOLIO].cps):
+            return None
+        return record_of(self.ledgers, self.positions, self.account_size, t_ms, rules)

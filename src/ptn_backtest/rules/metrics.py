@@ -13,31 +13,28 @@ from numpy.typing import NDArray
 
 from ptn_backtest.ledger.checkpoint import PerfLedger
 from ptn_backtest.rulebook.scoring_rules import DEFAULT_SCORING, DayWeights, ScoringRules
+from ptn_backtest.rules import formulas
+from ptn_backtest.rules.formulas import Series
 
 Floats = NDArray[np.float64]
 
 _PERCENT = 100.0
-_LEAST_FOR_A_DEVIATION = 2
-
-
-def day_weights(n_days: int, rule: DayWeights) -> Floats:
-    """Weight of each of n days, oldest first, the newest 1."""
-    age = np.arange(n_days - 1, -1, -1, dtype=np.float64)
-    return rule.floor + (1 - rule.floor) * np.exp(-rule.decay * age)
 
 
 def average(
     returns: Floats, *, weighted: bool = True, rules: ScoringRules = DEFAULT_SCORING
 ) -> float:
     """Mean log return of a day."""
-    return _mean(returns, _weights(returns, weighted, rules))
+    one = _series(returns)
+    return _only(formulas.mean(one.values, one.weights(_rule(weighted, rules))))
 
 
 def variance(
     returns: Floats, *, weighted: bool = True, rules: ScoringRules = DEFAULT_SCORING
 ) -> float:
     """Mean squared deviation from the mean, the population's (divisor n, or the sum of weights)."""
-    return _variance(returns, _weights(returns, weighted, rules))
+    one = _series(returns)
+    return _only(formulas.variance(one.values, one.weights(_rule(weighted, rules))))
 
 
 def ann_excess_return(
@@ -48,9 +45,8 @@ def ann_excess_return(
     rules: ScoringRules = DEFAULT_SCORING,
 ) -> float:
     """Log return a year above the risk-free rate; 0 without days."""
-    if len(returns) == 0:
-        return 0.0
-    return average(returns, weighted=weighted, rules=rules) * days_in_year - rules.risk_free_rate
+    rule = _rule(weighted, rules)
+    return _only(formulas.excess(_series(returns), rule, days_in_year, rules.risk_free_rate))
 
 
 def ann_volatility(
@@ -61,7 +57,7 @@ def ann_volatility(
     rules: ScoringRules = DEFAULT_SCORING,
 ) -> float:
     """Standard deviation of log returns a year; infinite for fewer than 2 days."""
-    return _annual_deviation(returns, _weights(returns, weighted, rules), days_in_year)
+    return _only(formulas.volatility(_series(returns), _rule(weighted, rules), days_in_year))
 
 
 def ann_downside_volatility(
@@ -75,9 +71,9 @@ def ann_downside_volatility(
 
     A day keeps the weight that it has among all days. Infinite for fewer than 2 such days.
     """
-    below = returns < math.log(1 + rules.risk_free_rate) / days_in_year
-    weights = _weights(returns, weighted, rules)
-    return _annual_deviation(returns[below], weights[below], days_in_year)
+    below = formulas.risk_free_day(rules, days_in_year)
+    rule = _rule(weighted, rules)
+    return _only(formulas.volatility(_series(returns), rule, days_in_year, below))
 
 
 def base_return_log_percentage(
@@ -151,15 +147,7 @@ def omega(
     """
     if len(returns) < minimum_days:
         return 0.0
-    gains = returns > 0
-    if not weighted:
-        losses = abs(float(returns[~gains].sum()))
-        return float(returns[gains].sum()) / max(losses, rules.ratio_floor)
-    weights = day_weights(len(returns), rules.return_days)
-    gained, lost = weights[gains], weights[~gains]
-    positive = float(gained @ returns[gains]) * max(float(lost.sum()), rules.ratio_floor)
-    negative = float(lost @ returns[~gains]) * max(float(gained.sum()), rules.ratio_floor)
-    return positive / max(abs(negative), rules.ratio_floor)
+    return _only(formulas.omega(_series(returns), _rule(weighted, rules), rules.ratio_floor))
 
 
 def calmar(
@@ -184,19 +172,18 @@ def statistical_confidence(
     returns: Floats, *, minimum_days: int = 0, rules: ScoringRules = DEFAULT_SCORING
 ) -> float:
     """T statistic of the mean against 0, each day counting the same."""
-    spread = variance(returns, weighted=False, rules=rules)
-    if len(returns) < minimum_days or spread <= rules.min_variance:
+    if len(returns) < minimum_days:
         return rules.insufficient
-    # the sample's variance / n = the population's / (n - 1)
-    return average(returns, weighted=False, rules=rules) / math.sqrt(spread / (len(returns) - 1))
+    one = _series(returns)
+    return _only(formulas.t_statistic(one, rules.min_variance, rules.insufficient))
 
 
 def pnl_score(
     pnl: Floats, *, weighted: bool = True, rules: ScoringRules = DEFAULT_SCORING
 ) -> float:
     """Mean PnL of a day, USD; 0 without days."""
-    weights = day_weights(len(pnl), rules.pnl_days) if weighted else np.ones(len(pnl))
-    return _mean(pnl, weights)
+    one = _series(pnl)
+    return _only(formulas.mean(one.values, one.weights(rules.pnl_days if weighted else None)))
 
 
 def drawdown_percent(mdd: float) -> float:
@@ -217,9 +204,7 @@ def is_beyond_max_drawdown(
 
 def risk_normalization(mdd: float, *, rules: ScoringRules = DEFAULT_SCORING) -> float:
     """1 / drawdown in percent; 0 for a drawdown beyond the limit, and for none."""
-    drawdown = drawdown_percent(mdd)
-    beyond, _ = is_beyond_max_drawdown(mdd, rules=rules)
-    return 0.0 if beyond or drawdown == 0 else 1 / drawdown
+    return _only(formulas.risk_normalization(np.array([mdd]), rules.drawdown_limit))
 
 
 def daily_max_drawdown(returns: Floats) -> float:
@@ -249,51 +234,25 @@ def class_metrics(
     rules: ScoringRules = DEFAULT_SCORING,
 ) -> dict[str, float]:
     """{metric: value} of the metrics that a class score is made of, see `METRICS`."""
-    drawn = calmar(
-        returns,
-        mdd,
+    found = formulas.class_metrics(
+        _series(returns),
+        _series(pnl),
+        np.array([mdd]),
+        rules,
         days_in_year=days_in_year,
-        weighted=weighted,
         minimum_days=minimum_days,
-        rules=rules,
+        weighted=weighted,
     )
-    per_risk, per_downside = (
-        ratio(
-            returns,
-            days_in_year=days_in_year,
-            weighted=weighted,
-            minimum_days=minimum_days,
-            rules=rules,
-        )
-        for ratio in (sharpe, sortino)
-    )
-    return {
-        "calmar": drawn,
-        "sharpe": per_risk,
-        "omega": omega(returns, weighted=weighted, minimum_days=minimum_days, rules=rules),
-        "sortino": per_downside,
-        "statistical_confidence": statistical_confidence(
-            returns, minimum_days=minimum_days, rules=rules
-        ),
-        "pnl": pnl_score(pnl, weighted=weighted, rules=rules),
-    }
+    return {name: _only(values) for name, values in found.items()}
 
 
-def _weights(returns: Floats, weighted: bool, rules: ScoringRules) -> Floats:
-    if not weighted:
-        return np.ones(len(returns))
-    return day_weights(len(returns), rules.return_days)
+def _series(values: Floats) -> Series:
+    return Series(values[None, :], np.ones((1, len(values))))
 
 
-def _mean(values: Floats, weights: Floats) -> float:
-    return float(weights @ values) / float(weights.sum()) if len(values) else 0.0
+def _rule(weighted: bool, rules: ScoringRules) -> DayWeights | None:
+    return rules.return_days if weighted else None
 
 
-def _variance(values: Floats, weights: Floats) -> float:
-    return _mean((values - _mean(values, weights)) ** 2, weights)
-
-
-def _annual_deviation(values: Floats, weights: Floats, days_in_year: int) -> float:
-    if len(values) < _LEAST_FOR_A_DEVIATION:
-        return math.inf
-    return math.sqrt(_variance(values, weights) * days_in_year)
+def _only(values: Floats) -> float:
+    return float(values[0])

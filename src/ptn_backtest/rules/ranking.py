@@ -1,35 +1,36 @@
 """From the figures of several traders to shares: percentile ranks and softmax weights."""
 
-from collections.abc import Mapping
-
 import numpy as np
+from numpy.typing import NDArray
 
 from ptn_backtest.rulebook.scoring_rules import DEFAULT_SCORING, ScoringRules
 
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
-def percentile_ranks(figures: Mapping[str, float]) -> dict[str, float]:
-    """{hotkey: number of figures strictly below its own / number of traders}; a lone trader 1.0."""
+
+def percentile_ranks(figures: Floats) -> Floats:
+    """Number of figures strictly below each one / number of traders; a lone trader 1.0."""
     if len(figures) == 1:
-        return dict.fromkeys(figures, 1.0)
-    values = np.array(list(figures.values()))
-    below = np.searchsorted(np.sort(values), values, side="left")
-    return {hotkey: int(n) / len(values) for hotkey, n in zip(figures, below, strict=True)}
+        return np.ones(1)
+    return np.searchsorted(np.sort(figures), figures, side="left") / max(len(figures), 1)
 
 
-def softmax(scores: Mapping[str, float], rules: ScoringRules = DEFAULT_SCORING) -> dict[str, float]:
-    """{hotkey: weight} of class scores; a score of 0 weighs 0, and a lone trader 1.0."""
+def softmax(scores: Floats, rules: ScoringRules = DEFAULT_SCORING) -> Floats:
+    """Weights of class scores; a score of 0 weighs 0, and a lone trader 1.0."""
     if len(scores) == 1:
-        return dict.fromkeys(scores, 1.0)
-    values = np.array(list(scores.values()))
-    scored = values != 0
-    weights = np.zeros(len(values))
+        return np.ones(1)
+    scored = scores != 0
+    weights = np.zeros(len(scores))
     if scored.any():
-        distance = values[scored] - values[scored].max()
+        distance = scores[scored] - scores[scored].max()
         weights[scored] = np.exp(distance / rules.softmax_temperature)
         weights /= weights.sum() + rules.softmax_epsilon
-    return dict(zip(scores, weights.tolist(), strict=True))
+    return weights
 
 
-def best_first(scores: Mapping[str, float]) -> list[tuple[str, float]]:
-    """(hotkey, score), highest first; equal scores stay in the order given."""
-    return sorted(scores.items(), key=lambda item: -item[1])
+def ranks(scores: Floats) -> Ints:
+    """1 for the highest score; of equal ones the first given comes first."""
+    places = np.empty(len(scores), dtype=np.int64)
+    places[np.argsort(-scores, kind="stable")] = np.arange(1, len(scores) + 1)
+    return places

@@ -5,6 +5,7 @@ from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ptn_backtest.positions.accounting import PositionState
 from ptn_backtest.positions.order import Order
@@ -36,8 +37,14 @@ def risk_score(held: Iterable[HeldPosition], t_ms: int, rules: RiskProfileRules 
     returns = np.array([each.state.return_at_close for each in counted])
     # a power of 100 overflows; a return of 0 has no logarithm
     logs = rules.return_power * np.log(np.maximum(returns, np.finfo(np.float64).tiny))
-    weights = np.exp(logs - logs.max())
+    weights = position_weights(logs)
     return float(weights[flagged].sum() / weights.sum())
+
+
+def position_weights(logs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weights of positions from their logarithms, the largest 1."""
+    weights: NDArray[np.float64] = np.exp(logs - logs.max())
+    return weights
 
 
 def is_reckless(position: Position, rules: RiskProfileRules = _RULES) -> bool:

@@ -1,25 +1,33 @@
-"""Scores of all traders at one time: from ledgers and positions to final weights.
+"""Scores of all traders at one time: from records to final weights.
 
 metrics -> percentile ranks -> class score x penalties -> softmax -> emissions -> final weight
+
+What a trader's figures are does not depend on who it is scored with: `judge` computes them once, and
+`rank_together` ranks any part of the traders.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ptn_backtest.ledger.checkpoint import PORTFOLIO, PerfLedger
-from ptn_backtest.ledger.daily import daily_pnl, daily_returns
 from ptn_backtest.rulebook.scoring_rules import DEFAULT_SCORING, MinimumDays, ScoringRules
 from ptn_backtest.rules.bucket import Bucket
-from ptn_backtest.rules.class_ledgers import class_ledger
-from ptn_backtest.rules.metrics import class_metrics, lowest_mdd
-from ptn_backtest.rules.penalties import Penalties, penalties
-from ptn_backtest.rules.ranking import best_first, percentile_ranks, softmax
+from ptn_backtest.rules.formulas import class_metrics, series
+from ptn_backtest.rules.penalties import Penalties, PenaltyTable, penalties
+from ptn_backtest.rules.ranking import percentile_ranks, ranks, softmax
+from ptn_backtest.rules.record import Record, record_of
 from ptn_backtest.rules.risk_profile import HeldPosition
 from ptn_backtest.trade_pairs import TradePairCategory
 
-_IN_NETWORK = (Bucket.MAINCOMP, Bucket.PROBATION)
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+IN_NETWORK = (Bucket.MAINCOMP, Bucket.PROBATION)
+"""Whose days decide how many a class asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +87,91 @@ class TraderScore:
 
 
 @dataclass(frozen=True, slots=True)
+class ClassTable:
+    """Several traders in one asset class, as `ClassScore`, in arrays of one length.
+
+    Attributes:
+        n_days: full days of each class ledger.
+        metrics: {metric: values}.
+        percentiles: {metric: percentile ranks}, NaN where a penalty of 0 keeps a trader out.
+        score: weighted percentile ranks x penalties.
+        rank: 1 for the highest score.
+        weight: softmax weights, before the emission.
+    """
+
+    n_days: Ints
+    metrics: Mapping[str, Floats]
+    percentiles: Mapping[str, Floats]
+    score: Floats
+    rank: Ints
+    weight: Floats
+
+    def row(self, i: int) -> ClassScore:
+        """The score of trader i."""
+        percentiles = {m: float(v[i]) for m, v in self.percentiles.items() if not np.isnan(v[i])}
+        return ClassScore(
+            n_days=int(self.n_days[i]),
+            metrics={metric: float(values[i]) for metric, values in self.metrics.items()},
+            percentiles=percentiles,
+            score=float(self.score[i]),
+            rank=int(self.rank[i]),
+            weight=float(self.weight[i]),
+        )
+
+
+@dataclass(frozen=True)
 class Scores:
-    """All traders that were scored together.
+    """All traders that were scored together; tables by trader, in the order of `hotkeys`.
 
     Attributes:
         time_ms: when.
         min_days: full days that each class asked for.
-        traders: {hotkey: score}, in the order given.
+        hotkeys: who was scored.
+        penalties: factors on the class scores.
+        classes: by asset class.
+        weight: final weights; they add up to 1 (or are all 0).
+        rank: 1 for the highest final weight.
     """
 
     time_ms: int
     min_days: Mapping[TradePairCategory, int]
-    traders: Mapping[str, TraderScore]
+    hotkeys: tuple[str, ...]
+    penalties: PenaltyTable
+    classes: Mapping[TradePairCategory, ClassTable]
+    weight: Floats
+    rank: Ints
+
+    @cached_property
+    def traders(self) -> Mapping[str, TraderScore]:
+        """{hotkey: score}, in the order given."""
+        return {
+            hotkey: TraderScore(
+                penalties=self.penalties.row(i),
+                classes={category: table.row(i) for category, table in self.classes.items()},
+                weight=float(self.weight[i]),
+                rank=int(self.rank[i]),
+            )
+            for i, hotkey in enumerate(self.hotkeys)
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Every trader's own figures, before anybody is compared.
+
+    Attributes:
+        hotkeys: who was judged; the arrays are in this order.
+        min_days: full days that each class asks for.
+        penalties: factors on the class scores.
+        n_days: {asset class: full days}.
+        metrics: {asset class: {metric: values}}.
+    """
+
+    hotkeys: tuple[str, ...]
+    min_days: Mapping[TradePairCategory, int]
+    penalties: PenaltyTable
+    n_days: Mapping[TradePairCategory, Ints]
+    metrics: Mapping[TradePairCategory, Mapping[str, Floats]]
 
 
 def score(
@@ -112,66 +193,120 @@ def score(
     Returns:
         Scores, whose final weights add up to 1 where anybody takes part.
     """
-    scored = {hotkey: trader for hotkey, trader in traders.items() if PORTFOLIO in trader.ledgers}
+    records = _records(traders, t_ms, rules)
     if min_days is None:
-        min_days = class_minimum_days(scored, rules)
-    factors = {
-        hotkey: penalties(
-            lowest_mdd(trader.ledgers[PORTFOLIO]),
-            trader.account_size,
-            trader.positions,
-            t_ms,
+        min_days = class_minimum_days(traders, rules)
+    return rank_together(judge(records, rules, min_days), list(records), t_ms, rules)
+
+
+def judge(
+    records: Mapping[str, Record],
+    rules: ScoringRules,
+    min_days: Mapping[TradePairCategory, int],
+) -> Judgement:
+    """Every trader's own figures."""
+    all_records = list(records.values())
+    metrics, n_days = {}, {}
+    for category, asset_class in rules.asset_classes.items():
+        own = [record.classes[category] for record in all_records]
+        n_days[category] = np.array([len(one.returns) for one in own], dtype=np.int64)
+        metrics[category] = class_metrics(
+            series([one.returns for one in own]),
+            series([one.pnl for one in own]),
+            np.array([one.mdd for one in own]),
+            rules,
+            days_in_year=asset_class.days_in_year,
+            minimum_days=min_days[category],
+        )
+    factors = penalties(
+        np.array([record.mdd for record in all_records]),
+        np.array([record.account_size for record in all_records]),
+        np.array([record.risk for record in all_records]),
+        rules,
+    )
+    return Judgement(tuple(records), min_days, factors, n_days, metrics)
+
+
+def rank_together(
+    judgement: Judgement, hotkeys: Sequence[str], t_ms: int, rules: ScoringRules
+) -> Scores:
+    """Scores of some of the judged traders against each other."""
+    place = {hotkey: i for i, hotkey in enumerate(judgement.hotkeys)}
+    chosen = np.array([place[hotkey] for hotkey in hotkeys], dtype=np.int64)
+    factors = judgement.penalties.take(chosen)
+    classes = {
+        category: _class_table(
+            judgement.n_days[category][chosen],
+            {metric: values[chosen] for metric, values in judgement.metrics[category].items()},
+            factors.total,
             rules,
         )
-        for hotkey, trader in scored.items()
-    }
-    classes = {
-        category: _class_scores(scored, factors, category, min_days[category], rules)
         for category in rules.asset_classes
     }
-    weights = _final_weights(classes, rules)
-    ranks = _ranks(weights)
+    weight = np.zeros(len(chosen))
+    for category, table in classes.items():
+        weight += table.weight * rules.asset_classes[category].emission
+    total = weight.sum()
+    final = weight / total if total else weight
     return Scores(
         time_ms=t_ms,
-        min_days=min_days,
-        traders={
-            hotkey: TraderScore(
-                penalties=factors[hotkey],
-                classes={category: own[hotkey] for category, own in classes.items()},
-                weight=weights[hotkey],
-                rank=ranks[hotkey],
-            )
-            for hotkey in scored
-        },
+        min_days=judgement.min_days,
+        hotkeys=tuple(hotkeys),
+        penalties=factors,
+        classes=classes,
+        weight=final,
+        rank=ranks(final),
     )
+
+
+def _class_table(
+    n_days: Ints, metrics: Mapping[str, Floats], factors: Floats, rules: ScoringRules
+) -> ClassTable:
+    """Scores of one class; a penalty of 0 keeps a trader out of the ranks of the others."""
+    competing = factors > 0
+    percentiles = {}
+    combined = np.zeros(int(competing.sum()))
+    for metric, share in rules.metric_weights.items():
+        of_competing = percentile_ranks(metrics[metric][competing])
+        percentiles[metric] = np.full(len(factors), np.nan)
+        percentiles[metric][competing] = of_competing
+        combined += share * of_competing
+    scores, weights = np.zeros(len(factors)), np.zeros(len(factors))
+    scores[competing] = factors[competing] * combined
+    weights[competing] = softmax(scores[competing], rules)
+    return ClassTable(n_days, metrics, percentiles, scores, ranks(scores), weights)
 
 
 def class_ranks(scores: Scores) -> dict[TradePairCategory, list[tuple[str, float]]]:
     """{asset class: [(hotkey, class score), ...]}, best first; of equal scores the first given.
 
-    The challenge rules keep those of the first 25 whose score is above 0. Everybody scored is
-    listed; the last in every metric, and who has a penalty of 0, with exactly 0.
+    Everybody scored is listed; the last in every metric, and who has a penalty of 0, with exactly 0.
     """
     return {
-        category: best_first({h: t.classes[category].score for h, t in scores.traders.items()})
-        for category in scores.min_days
+        category: [
+            (scores.hotkeys[i], float(table.score[i])) for i in np.argsort(table.rank).tolist()
+        ]
+        for category, table in scores.classes.items()
     }
 
 
 def class_minimum_days(
     traders: Mapping[str, Trader], rules: ScoringRules = DEFAULT_SCORING
 ) -> dict[TradePairCategory, int]:
-    """Full days that each class asks for, by the traders in MAINCOMP and PROBATION.
+    """Full days that each class asks for, by the traders in MAINCOMP and PROBATION."""
+    deciding = {hotkey: trader for hotkey, trader in traders.items() if trader.bucket in IN_NETWORK}
+    return minimum_days_of(list(_records(deciding, 0, rules).values()), rules)
 
-    Where none of them has a ledger, every class asks for the most.
-    """
-    deciding = [t for t in traders.values() if t.bucket in _IN_NETWORK and PORTFOLIO in t.ledgers]
+
+def minimum_days_of(
+    deciding: Collection[Record], rules: ScoringRules
+) -> dict[TradePairCategory, int]:
+    """The same from the records of those traders; without any, every class asks for the most."""
     if not deciding:
         return dict.fromkeys(rules.asset_classes, rules.minimum_days.most)
     return {
         category: minimum_days(
-            [len(daily_returns(class_ledger(t.ledgers, category))[0]) for t in deciding],
-            rules.minimum_days,
+            [len(record.classes[category].returns) for record in deciding], rules.minimum_days
         )
         for category in rules.asset_classes
     }
@@ -191,66 +326,9 @@ def minimum_days(participation: Collection[int], rule: MinimumDays) -> int:
     return max(rule.least, min(rule.most, bound))
 
 
-def _class_scores(
-    traders: Mapping[str, Trader],
-    factors: Mapping[str, Penalties],
-    category: TradePairCategory,
-    min_days: int,
-    rules: ScoringRules,
-) -> dict[str, ClassScore]:
-    """{hotkey: score} of one class."""
-    n_days, figures = {}, {}
-    for hotkey, trader in traders.items():
-        ledger = class_ledger(trader.ledgers, category)
-        returns = daily_returns(ledger)[1]
-        n_days[hotkey] = len(returns)
-        figures[hotkey] = class_metrics(
-            returns,
-            daily_pnl(ledger)[1],
-            lowest_mdd(ledger),
-            days_in_year=rules.asset_classes[category].days_in_year,
-            minimum_days=min_days,
-            rules=rules,
-        )
-    # a penalty of 0 keeps a trader out of the ranks of the others
-    competing = [hotkey for hotkey in traders if factors[hotkey].total > 0]
-    percentiles = {
-        metric: percentile_ranks({hotkey: figures[hotkey][metric] for hotkey in competing})
-        for metric in rules.metric_weights
-    }
-    scores = {
-        hotkey: factors[hotkey].total
-        * sum(w * percentiles[metric][hotkey] for metric, w in rules.metric_weights.items())
-        for hotkey in competing
-    }
-    weights = softmax(scores, rules)
-    everybody = {hotkey: scores.get(hotkey, 0.0) for hotkey in traders}
-    ranks = _ranks(everybody)
+def _records(traders: Mapping[str, Trader], t_ms: int, rules: ScoringRules) -> dict[str, Record]:
     return {
-        hotkey: ClassScore(
-            n_days=n_days[hotkey],
-            metrics=figures[hotkey],
-            percentiles={m: own[hotkey] for m, own in percentiles.items() if hotkey in own},
-            score=everybody[hotkey],
-            rank=ranks[hotkey],
-            weight=weights.get(hotkey, 0.0),
-        )
-        for hotkey in traders
+        hotkey: record_of(one.ledgers, one.positions, one.account_size, t_ms, rules)
+        for hotkey, one in traders.items()
+        if PORTFOLIO in one.ledgers
     }
-
-
-def _final_weights(
-    classes: Mapping[TradePairCategory, Mapping[str, ClassScore]], rules: ScoringRules
-) -> dict[str, float]:
-    """{hotkey: share of all classes' weights times their emissions}."""
-    sums: dict[str, float] = {}
-    for category, own in classes.items():
-        emission = rules.asset_classes[category].emission
-        for hotkey, scored in own.items():
-            sums[hotkey] = sums.get(hotkey, 0.0) + scored.weight * emission
-    total = sum(sums.values())
-    return {hotkey: weight / total if total else 0.0 for hotkey, weight in sums.items()}
-
-
-def _ranks(scores: Mapping[str, float]) -> dict[str, int]:
-    return {hotkey: rank for rank, (hotkey, _) in enumerate(best_first(scores), start=1)}

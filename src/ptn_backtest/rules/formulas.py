@@ -1,0 +1,175 @@
+"""The formulas of the metrics, for many traders at once; `metrics` offers them for one series.
+
+A `Series` holds one row per trader. Rows end with the newest day; shorter ones are filled up in
+front with days that do not count. Every function gives one number per row.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptn_backtest.rulebook.scoring_rules import DayWeights, ScoringRules
+
+Floats = NDArray[np.float64]
+
+_PERCENT = 100.0
+_LEAST_FOR_A_DEVIATION = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Daily values of several traders.
+
+    Attributes:
+        values: traders x days, 0 where a day does not count.
+        counts: traders x days, 1.0 where a day counts, else 0.0.
+    """
+
+    values: Floats
+    counts: Floats
+
+    @property
+    def n_days(self) -> Floats:
+        """Days of each row that count."""
+        n_days: Floats = self.counts.sum(axis=1)
+        return n_days
+
+    def weights(self, rule: DayWeights | None) -> Floats:
+        """Weight of every day, the newest 1; None weighs all days the same."""
+        return (
+            self.counts if rule is None else self.counts * day_weights(self.values.shape[1], rule)
+        )
+
+
+def series(rows: Sequence[Floats]) -> Series:
+    """A series of rows of any length, oldest day first."""
+    width = max((len(row) for row in rows), default=0)
+    values, counts = np.zeros((len(rows), width)), np.zeros((len(rows), width))
+    for i, row in enumerate(rows):
+        values[i, width - len(row) :] = row
+        counts[i, width - len(row) :] = 1.0
+    return Series(values, counts)
+
+
+def day_weights(n_days: int, rule: DayWeights) -> Floats:
+    """Weight of each of n days, oldest first, the newest 1."""
+    age = np.arange(n_days - 1, -1, -1, dtype=np.float64)
+    return rule.floor + (1 - rule.floor) * np.exp(-rule.decay * age)
+
+
+def mean(values: Floats, weights: Floats) -> Floats:
+    """Weighted mean of each row; 0 without days."""
+    return _divided((weights * values).sum(axis=1), weights.sum(axis=1))
+
+
+def variance(values: Floats, weights: Floats) -> Floats:
+    """Mean squared deviation from the mean, the population's."""
+    return mean((values - mean(values, weights)[:, None]) ** 2, weights)
+
+
+def excess(returns: Series, rule: DayWeights | None, days_in_year: int, risk_free: float) -> Floats:
+    """Log return a year above the risk-free rate; 0 without days."""
+    yearly = mean(returns.values, returns.weights(rule)) * days_in_year - risk_free
+    return np.where(returns.n_days > 0, yearly, 0.0)
+
+
+def volatility(
+    returns: Series, rule: DayWeights | None, days_in_year: int, below: float | None = None
+) -> Floats:
+    """Standard deviation a year, of the days below a return where one is given.
+
+    Infinite for fewer than 2 such days.
+    """
+    chosen = returns.counts * (1.0 if below is None else returns.values < below)
+    spread = variance(returns.values, returns.weights(rule) * chosen)
+    enough = chosen.sum(axis=1) >= _LEAST_FOR_A_DEVIATION
+    return np.where(enough, np.sqrt(spread * days_in_year), np.inf)
+
+
+def omega(returns: Series, rule: DayWeights | None, floor: float) -> Floats:
+    """Gains / losses.
+
+    Weighted, each sum is scaled by the weights of the other side, so that the ratio is one of
+    weighted means; days without a change count as losses, and the floor is on the scaled sum.
+    """
+    gains = returns.counts * (returns.values > 0)
+    losses = returns.counts - gains
+    weights = returns.weights(rule)
+    gained = (weights * gains * returns.values).sum(axis=1)
+    lost = (weights * losses * returns.values).sum(axis=1)
+    if rule is None:
+        plain: Floats = gained / np.maximum(np.abs(lost), floor)
+        return plain
+    gained = gained * np.maximum((weights * losses).sum(axis=1), floor)
+    lost = lost * np.maximum((weights * gains).sum(axis=1), floor)
+    ratio: Floats = gained / np.maximum(np.abs(lost), floor)
+    return ratio
+
+
+def t_statistic(returns: Series, min_variance: float, insufficient: float) -> Floats:
+    """T statistic of the mean against 0, each day counting the same."""
+    spread = variance(returns.values, returns.counts)
+    # the sample's variance / n = the population's / (n - 1)
+    error = np.sqrt(np.maximum(_divided(spread, returns.n_days - 1), 0.0))
+    judged = _divided(mean(returns.values, returns.counts), error)
+    return np.where(spread > min_variance, judged, insufficient)
+
+
+def risk_normalization(mdd: Floats, drawdown_limit: float) -> Floats:
+    """1 / drawdown in percent; 0 for a drawdown beyond the limit, and for none."""
+    drawdown = (1 - mdd) * _PERCENT
+    return np.where(drawdown >= drawdown_limit, 0.0, _divided(np.ones_like(drawdown), drawdown))
+
+
+def class_metrics(
+    returns: Series,
+    pnl: Series,
+    mdd: Floats,
+    rules: ScoringRules,
+    *,
+    days_in_year: int,
+    minimum_days: int,
+    weighted: bool = True,
+) -> dict[str, Floats]:
+    """{metric: one value per trader} of the metrics that a class score is made of.
+
+    Args:
+        returns: daily log returns.
+        pnl: USD per day.
+        mdd: lowest value / running peak of each trader.
+        rules: constants.
+        days_in_year: of the asset class.
+        minimum_days: rows with fewer take the value of the worst; PnL is always judged.
+        weighted: whether newer days count more.
+    """
+    rule = rules.return_days if weighted else None
+    enough = returns.n_days >= minimum_days
+    above = excess(returns, rule, days_in_year, rules.risk_free_rate)
+    spread = volatility(returns, rule, days_in_year)
+    downside = volatility(returns, rule, days_in_year, risk_free_day(rules, days_in_year))
+    yearly_percent = mean(returns.values, returns.weights(rule)) * days_in_year * _PERCENT
+    ratios = {
+        "calmar": yearly_percent * risk_normalization(mdd, rules.drawdown_limit),
+        "sharpe": above / np.maximum(spread, rules.ratio_floor),
+        "omega": omega(returns, rule, rules.ratio_floor),
+        "sortino": above / np.maximum(downside, rules.ratio_floor),
+        "statistical_confidence": t_statistic(returns, rules.min_variance, rules.insufficient),
+    }
+    worst = {"omega": 0.0}
+    judged = {
+        name: np.where(enough, values, worst.get(name, rules.insufficient))
+        for name, values in ratios.items()
+    }
+    return judged | {"pnl": mean(pnl.values, pnl.weights(rules.pnl_days if weighted else None))}
+
+
+def risk_free_day(rules: ScoringRules, days_in_year: int) -> float:
+    """Log return of a day at the risk-free rate."""
+    return float(np.log(1 + rules.risk_free_rate)) / days_in_year
+
+
+def _divided(numerator: Floats, denominator: Floats) -> Floats:
+    """Element by element, 0 where the denominator is 0."""
+    return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator != 0)
