@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Literal
 
 from ptn_backtest.backtest.execution import ParallelizationMode, check_mode, map_traders
-from ptn_backtest.backtest.network import Network, Progress, RuleSwitches, progress_of
+from ptn_backtest.backtest.network import Network, Progress, RuleSwitches
 from ptn_backtest.clock import DAY_MS, format_time
 from ptn_backtest.errors import BacktestError, ConfigError
 from ptn_backtest.ledger.checkpoint import PerfLedger
@@ -195,7 +195,8 @@ class BacktestManager:
             hotkey = unit.timeline.miner_hotkey
             manager.keep(hotkey, outcome)
             if not isinstance(outcome, BacktestError):
-                progress[hotkey] = progress_of(unit, outcome, manager.settings.rulebook.scoring)
+                rules = manager.settings.rulebook.scoring
+                progress[hotkey] = Progress(unit, outcome.history, outcome.state, rules)
         return progress
 
     def _evaluate(

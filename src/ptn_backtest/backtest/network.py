@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from ptn_backtest.ledger.breach import Breach
 from ptn_backtest.ledger.history import LedgerHistory
-from ptn_backtest.ledger.manager import LedgerSettings, TraderOutcome, TraderUnit
+from ptn_backtest.ledger.manager import LedgerSettings, TraderUnit
 from ptn_backtest.ledger.state import LedgerState
 from ptn_backtest.ledger.timeline import TraderTimeline
 from ptn_backtest.positions.accounting import position_states
@@ -49,7 +50,7 @@ class RuleSwitches:
         return self.run_challenge or self.run_elimination or self.run_scoring
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Progress:
     """One trader on its way through a schedule of updates.
 
@@ -57,13 +58,21 @@ class Progress:
         unit: its orders, and where the schedule began.
         history: its ledgers after each update, where rules look at them.
         state: after the last update.
-        records: what scoring asks of it after each update.
+        rules: which classes are scored, and what is reckless.
     """
 
     unit: TraderUnit
     history: LedgerHistory
     state: LedgerState
-    records: RecordHistory
+    rules: ScoringRules
+
+    @cached_property
+    def records(self) -> RecordHistory:
+        """What scoring asks of the trader after each update."""
+        timeline, lost = self.unit.timeline, self.state.liquidation
+        states = position_states(timeline.positions, timeline.arrays.accounts)
+        closed = closed_positions(list(map(HeldPosition, timeline.positions, states)), self.rules)
+        return record_history(self.history, closed, self.rules, lost.time_ms if lost else None)
 
     def member(self, k: int, t_ms: int, rulebook: Rulebook) -> "HistoryMember":
         """What is known of the trader after update k, which is at t."""
@@ -109,18 +118,6 @@ class HistoryMember:
         """The trader's record; None without a ledger."""
         size = self.progress.unit.timeline.account_size_at(self.t_ms)
         return self.progress.records.record(self.update, self.t_ms, size)
-
-
-def progress_of(unit: TraderUnit, outcome: TraderOutcome, rules: ScoringRules) -> Progress:
-    """A trader and what its orders make of its positions."""
-    timeline = unit.timeline
-    states = position_states(timeline.positions, timeline.arrays.accounts)
-    held = list(map(HeldPosition, timeline.positions, states))
-    lost = outcome.state.liquidation
-    records = record_history(
-        outcome.history, closed_positions(held, rules), rules, lost.time_ms if lost else None
-    )
-    return Progress(unit, outcome.history, outcome.state, records)
 
 
 @dataclass(slots=True)

@@ -95,7 +95,8 @@ def evaluate(
         failures |= overdue_plagiarists(round_)
     else:
         _enter_maincomp(round_)
-    failures = _with_lost_portfolios(round_, failures)
+    if run_challenge or run_elimination:
+        failures = _with_lost_portfolios(round_, failures)
     eliminations: tuple[Elimination, ...] = ()
     if run_elimination:
         eliminations = tuple(_eliminate(round_, h, one) for h, one in failures.items())
