@@ -14,7 +14,7 @@ from ptn_backtest.clock import DAY_MS, parse_time
 from ptn_backtest.errors import ConfigError, UnknownTradePair
 from ptn_backtest.ledger.checkpoint import WINDOW_MS
 from ptn_backtest.positions.what_if import WhatIf
-from ptn_backtest.rulebook import DEFAULT_NAME, SHIPPED
+from ptn_backtest.rulebook import DEFAULT_NAME, SHIPPED, Rulebook, load_rulebook, with_rules
 from ptn_backtest.sources.passwords import hide_passwords
 from ptn_backtest.trade_pairs import TradePair
 
@@ -44,6 +44,7 @@ class BacktestConfig:
         run_elimination: elimination rules.
         run_scoring: score all traders at every evaluation.
         rulebook: name of a shipped rulebook, or a TOML file.
+        rules: single rules that are other than there, "eliminations.drawdown_limit=25".
         use_slippage: True always, False never, None by the network's date.
         recalculate_slippage: compute the slippage of every order anew, in place of the stored one.
         fetch_slippage_data: first take the bid and ask of every order from the candles.
@@ -83,6 +84,7 @@ class BacktestConfig:
     run_elimination: bool = False
     run_scoring: bool = False
     rulebook: str = DEFAULT_NAME
+    rules: tuple[str, ...] = ()
     use_slippage: bool | None = None
     recalculate_slippage: bool = False
     fetch_slippage_data: bool = False
@@ -119,6 +121,14 @@ class BacktestConfig:
             apply_order_rules=self.apply_order_rules,
             hotkeys=self.what_if_hotkeys,
         )
+
+    def load_rulebook(self) -> Rulebook:
+        """The rulebook of the run.
+
+        Raises:
+            ConfigError: no such rulebook or rule, or a mistake in it.
+        """
+        return with_rules(load_rulebook(self.rulebook), self.rules)
 
     def recorded(self) -> dict[str, Any]:
         """JSON-ready, for run.json: without credentials, and without where the output goes."""
@@ -291,6 +301,11 @@ def _not_negative(value: int | str) -> int:
     return number
 
 
+def _rules(value: str | list[str] | tuple[str, ...] | None) -> tuple[str, ...]:
+    """One rule, or several; a text may hold commas, so that it is one."""
+    return tuple([value] if isinstance(value, str) else value or ())
+
+
 def _names(value: str | list[str] | tuple[str, ...] | None) -> tuple[str, ...]:
     if not value:
         return ()
@@ -347,6 +362,7 @@ _PARSERS: Mapping[str, Callable[[Any], Any]] = {
     "run_elimination": _flag,
     "run_scoring": _flag,
     "rulebook": _name,
+    "rules": _rules,
     "use_slippage": _optional_flag,
     "recalculate_slippage": _flag,
     "fetch_slippage_data": _flag,

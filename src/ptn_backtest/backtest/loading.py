@@ -21,7 +21,6 @@ from ptn_backtest.prices.daily import market_lookup
 from ptn_backtest.prices.lookup import price_at
 from ptn_backtest.prices.quotes import quote_lookup
 from ptn_backtest.prices.store import CandleStore
-from ptn_backtest.rulebook import load_rulebook
 from ptn_backtest.sources.locate import open_source
 from ptn_backtest.sources.plagiarism import PlagiarismEvent, read_plagiarism_events
 from ptn_backtest.sources.records import PositionQuery, PositionSource
@@ -188,7 +187,7 @@ def _with_what_if(config: BacktestConfig, before: _Changed, candles: CandleStore
         found = price_at(candles, trade_pair_id, t_ms, _LATEST_PRICE_MS)
         return None if found is None else found.price
 
-    rules = load_rulebook(config.rulebook).leverage
+    rules = config.load_rulebook().leverage
     positions, report = apply_what_if(before.positions, config.what_if, rules, price)
     return before.further(positions, report.warnings, report.counts, report.findings)
 
@@ -202,7 +201,7 @@ def _with_slippage(config: BacktestConfig, before: _Changed, candles: CandleStor
     positions, report = with_slippage(
         before.positions,
         market_lookup(candles),
-        load_rulebook(config.rulebook).slippage,
+        config.load_rulebook().slippage,
         capital=config.capital,
         recalculate=config.recalculate_slippage,
     )

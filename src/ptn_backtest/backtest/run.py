@@ -16,7 +16,7 @@ from ptn_backtest.ledger.manager import LedgerSettings, PerfLedgerManager
 from ptn_backtest.positions.accounting import position_states, replay
 from ptn_backtest.positions.position import Position
 from ptn_backtest.prices.table import fingerprint
-from ptn_backtest.rulebook import Rulebook, load_rulebook
+from ptn_backtest.rulebook import Rulebook
 from ptn_backtest.sources.plagiarism import PlagiarismEvent
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ def run_backtest(config: BacktestConfig) -> RunResult:
         BacktestError: the inputs cannot be read, or candles are missing.
     """
     refuse_unavailable(config)
-    rulebook = load_rulebook(config.rulebook)
+    rulebook = config.load_rulebook()
     inputs = load_inputs(config)
     if not len(inputs.positions):
         return _empty_result(config, inputs, rulebook)

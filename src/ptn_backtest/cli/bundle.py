@@ -199,7 +199,6 @@ def export(
     from ptn_backtest.backtest.run import refuse_unavailable  # noqa: PLC0415
     from ptn_backtest.bundles.bundle import BundleSettings  # noqa: PLC0415
     from ptn_backtest.bundles.exporting import export_bundle  # noqa: PLC0415
-    from ptn_backtest.rulebook import load_rulebook  # noqa: PLC0415
 
     config = config_from_options(config_file, options)
     refuse_unavailable(config)
@@ -215,7 +214,7 @@ def export(
             start_time_ms=times[0],
             account_sizes={k: tuple(sizes) for k, sizes in inputs.account_sizes.items()},
             use_slippage=config.use_slippage,
-            rulebook=load_rulebook(config.rulebook),
+            rulebook=config.load_rulebook(),
             build_portfolio_ledgers_only=config.build_portfolio_ledgers_only,
             target_ledger_window_ms=config.target_ledger_window_ms,
         ),

@@ -13,6 +13,8 @@ _COMMANDS = {
     "positions": "ptn_backtest.cli.positions:positions",
     "candles": "ptn_backtest.cli.candles:candles",
     "rules": "ptn_backtest.cli.rules:rules",
+    "compare": "ptn_backtest.cli.compare:compare",
+    "explain": "ptn_backtest.cli.explain:explain",
     "bundle": "ptn_backtest.cli.bundle:bundle",
 }
 

@@ -54,6 +54,7 @@ _VALUES: dict[str, tuple[str, str]] = {
 
 _LISTS: dict[str, tuple[str, str]] = {
     "hotkeys": ("HOTKEY", "Only these; repeat it."),
+    "rules": ("KEY=VALUE", "What if: a rule of the rulebook is another; repeat it."),
     "drop_pairs": ("PAIR", "What if: no positions on these trade pairs; repeat it."),
     "what_if_hotkeys": ("HOTKEY", "What if: only these change. Default: all; repeat it."),
 }

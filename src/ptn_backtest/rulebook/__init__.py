@@ -8,6 +8,7 @@ from ptn_backtest.rulebook.reading import (
     SHIPPED,
     load_rulebook,
     rulebook_from,
+    with_rules,
 )
 from ptn_backtest.rulebook.rulebook import Rulebook
 from ptn_backtest.rulebook.scoring_rules import (
@@ -50,4 +51,5 @@ __all__ = [
     "SlippageRules",
     "load_rulebook",
     "rulebook_from",
+    "with_rules",
 ]

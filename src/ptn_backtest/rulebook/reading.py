@@ -2,7 +2,7 @@
 
 import difflib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -40,6 +40,45 @@ def load_rulebook(name: str | Path) -> Rulebook:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: not a rulebook: {error}") from None
     return rulebook_from(changes, str(path), path.parent)
+
+
+def with_rules(rulebook: Rulebook, rules: Iterable[str]) -> Rulebook:
+    """A rulebook with single rules changed, each said as "eliminations.drawdown_limit=25".
+
+    Args:
+        rulebook: what is changed; itself where there is no change.
+        rules: dotted keys with values as TOML writes them; a bare word is a text.
+
+    Raises:
+        ConfigError: no such rule, or a value of the wrong kind.
+    """
+    changes: dict[str, Any] = {}
+    for rule in rules:
+        key, is_given, text = rule.partition("=")
+        *tables, name = (part.strip() for part in key.split("."))
+        if not is_given or not name:
+            raise ConfigError(
+                f"rule {rule!r}: say what changes as key=value, such as "
+                "eliminations.drawdown_limit=25; 'ptn-backtest rules show' lists the keys"
+            )
+        place = changes
+        for table in tables:
+            place = place.setdefault(table, {})
+            if not isinstance(place, dict):
+                raise ConfigError(f"rule {rule!r}: {table} has a value already")
+        place[name] = _value(text.strip())
+    if not changes:
+        return rulebook
+    whole = rulebook.to_dict()
+    named = f"{rulebook.name} with {', '.join(rules)}"
+    return rulebook_from(merged(whole, changes | {"name": named}), f"rules of {rulebook.name}")
+
+
+def _value(text: str) -> Any:  # noqa: ANN401 - a value of any kind
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
 
 
 def rulebook_from(
