@@ -5,10 +5,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ptn_backtest.ledger.checkpoint import CHECKPOINT, Checkpoints
-from ptn_backtest.positions.columns import Ints, Rows
+from ptn_backtest.positions.columns import Floats, Ints, Rows
 
 NONE_MS = -1
 """Stands for "no time yet"."""
+
+BLOCK = 512
+"""Most ticks with candles that are taken at once."""
 
 PORTFOLIO_LEDGER = 0
 """Ledger 0 is the portfolio's, ledger 1 + j that of pair j."""
@@ -114,7 +117,7 @@ class Book(NamedTuple):
     HOLDING. `sequence`: positions in the order of products. `open`: indices of the open positions in a step. `clock`, `step`: see the names above.
     `losses`: two rows of LOSS; `held`: what was held at them (2 x positions, HELD). `newest`, `marks`:
     after each update, every ledger's newest checkpoint and MARK (updates x ledgers; no row where
-    nobody asks).
+    nobody asks). `values`: of every ledger at each tick of a block, and `worth`, of one position.
     """
 
     cps: Checkpoints
@@ -129,6 +132,8 @@ class Book(NamedTuple):
     held: Rows
     newest: Checkpoints
     marks: Rows
+    values: Floats
+    worth: Floats
 
 
 def new_book(
@@ -165,6 +170,8 @@ def new_book(
         held=np.zeros((2, n_positions), dtype=HELD),
         newest=np.zeros((n_kept, n_ledgers), dtype=CHECKPOINT),
         marks=np.zeros((n_kept, n_ledgers), dtype=MARK),
+        values=np.zeros((n_ledgers, BLOCK)),
+        worth=np.zeros(BLOCK),
     )
     book.losses["limit_percent"] = (drawdown_limit, 100.0)
     book.losses["window_ms"] = window_ms

@@ -4,6 +4,7 @@ import numpy as np
 
 from ptn_backtest.clock import MINUTE_MS, SECOND_MS
 from ptn_backtest.compiled import compiled
+from ptn_backtest.ledger.blocks import take_block, ticks_ahead
 from ptn_backtest.ledger.book import N_OPEN, PORTFOLIO_LEDGER, Book
 from ptn_backtest.ledger.losses import liquidate, watch_drawdown
 from ptn_backtest.ledger.recording import record, remember_price
@@ -49,6 +50,11 @@ def walk_ticks(
         watch_drawdown(book, timeline, at_ms, False)
         at_ms += MINUTE_MS if by_minute else SECOND_MS
         n_ticks += 1
+        if at_ms < target_ms:
+            step_ms, ahead = ticks_ahead(at_ms, target_ms, only_seconds)
+            taken = take_block(book, timeline, prices, at_ms, step_ms, ahead)
+            at_ms += taken * step_ms
+            n_ticks += taken
     return n_ticks
 
 

@@ -52,19 +52,23 @@ def carry_fee(
         intervals += 1
     fee = 1.0
     window_start, window_end = start_ms, start_ms + to_next_ms
-    k = first
+    k, largest, factor, tripled = first, 0.0, 1.0, 1.0
     for _ in range(intervals):
         while k < last and orders[k].time_ms < window_start:
             k += 1
-        largest = _largest_leverage(orders, states, first, last, k, window_start, window_end)
-        charged = position.carry_factor
-        if position.carry_weekdays_only:
+        held = _largest_leverage(orders, states, first, last, k, window_start, window_end)
+        if held != largest:  # powers are dear, and most windows hold what the one before did
+            largest = held
+            factor = position.carry_factor**largest
+            tripled = (position.carry_factor**3) ** largest
+        if not position.carry_weekdays_only:
+            fee *= factor
+        else:
             weekday = (window_end // DAY_MS + _WEEKDAY_OF_1970) % 7
             if weekday == _WEDNESDAY:
-                charged = charged**3
-            elif weekday >= _SATURDAY:
-                charged = 1.0
-        fee *= charged**largest
+                fee *= tripled
+            elif weekday < _SATURDAY:
+                fee *= factor
         window_start, window_end = window_end, window_end + SAMPLING_MS
     return fee, at_ms + to_next_ms
 
