@@ -10,9 +10,11 @@ from ptn_backtest.report.charts import (
     MOST_POINTS,
     SIZE,
     drawdown_chart,
+    line_chart,
     nice_ticks,
     return_chart,
     sparkline,
+    stack_chart,
     thin,
     time_ticks,
 )
@@ -90,3 +92,47 @@ def test_times_are_round_and_name_a_new_year() -> None:
     assert labels[0].endswith("2024")
     assert sum("2025" in label for label in labels) == 1
     assert time_ticks(MIDNIGHT_MS, MIDNIGHT_MS + 4 * HOUR_MS)[1] == (MIDNIGHT_MS + HOUR_MS, "01:00")
+
+
+def test_a_drawdown_chart_has_room_for_its_limit() -> None:
+    # 2 % of drawdown under a limit of 10 %: the range is 0 to -10.6 %
+    chart = drawdown_chart(equity_curve(ledger([1.0, 0.98])), limit=0.1)
+    assert chart.limit == round(0.1 / 0.106 * SIZE)
+    assert points_of(chart.line)[-1] == (SIZE, round(0.02 / 0.106 * SIZE))
+    assert chart.y_ticks[0].label == "-10%"
+    assert drawdown_chart(equity_curve(ledger([1.0, 0.98]))).limit is None
+
+
+def test_counts_stand_on_each_other_and_hold_until_the_next() -> None:
+    times = np.array([0, 5, 10]) * DAY_MS
+    counts = {"main": np.array([0, 1, 2]), "challenge": np.array([4, 3, 1]), "none": np.zeros(3)}
+    chart = stack_chart(times, counts, 20 * DAY_MS)
+    # of 4 traders at most; the higher area is drawn first, what nobody ever was in not at all
+    assert [(one.name, one.path) for one in chart.series] == [
+        ("challenge", "M0 1000V0H250V0H500V250H1000V1000Z"),
+        ("main", "M0 1000V1000H250V750H500V500H1000V1000Z"),
+    ]
+    assert [(tick.at, tick.label) for tick in chart.y_ticks] == [
+        (100.0, "0"), (75.0, "1"), (50.0, "2"), (25.0, "3"), (0.0, "4"),
+    ]  # fmt: skip
+
+
+def test_lines_have_gaps_where_nothing_is_known() -> None:
+    times = np.arange(5) * DAY_MS
+    values = np.array([1.0, 0.5, np.nan, np.nan, 0.5])
+    (line,) = line_chart(times, {"crypto": values}).series
+    top = 1.06
+    first, half = round((top - 1) / top * SIZE), round((top - 0.5) / top * SIZE)
+    assert line.path == f"M0 {first}l250 {half - first}M1000 {half}h1"
+
+
+def test_the_best_rank_is_at_the_top() -> None:
+    chart = line_chart(np.arange(3) * DAY_MS, {"rank": np.array([11.0, 1.0, 6.0])}, best=1.0)
+    assert points_of(chart.series[0].path) == [(0, 1000), (500, 0), (1000, 500)]
+    assert (chart.y_ticks[0].at, chart.y_ticks[0].label) == (0.0, "1")
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_level_line_has_only_its_ends(value: float) -> None:
+    (line,) = line_chart(np.arange(90) * DAY_MS, {"crypto": np.full(90, value)}, 30).series
+    assert [x for x, _ in points_of(line.path)] == [0, 1000]

@@ -6,6 +6,7 @@ from ptn_backtest.backtest.result import RunResult
 from ptn_backtest.ledger.checkpoint import PORTFOLIO
 from ptn_backtest.report import wording
 from ptn_backtest.report.summary import MOST_TRADERS, print_summary
+from tests.results.made_networks import FINDINGS, network_run
 from tests.results.made_runs import ledger, made_run
 
 HOTKEY = "5HDmzyhrEco9w6Jv8eE3hDMcXSE4AGg1MuezPR4u2covxKwZ"
@@ -94,3 +95,41 @@ def test_short_names_tell_traders_apart() -> None:
     assert max(map(len, short.values())) <= 19
     same = [letter.center(48, "x") for letter in "ab"]  # nothing short tells these apart
     assert set(wording.short_names(same).values()) == {"xxxxxx…xxxxxx"}
+
+
+def test_rules_have_a_column_and_a_block() -> None:
+    text = printed(network_run())
+    lines = text.splitlines()
+    cells = {
+        row[1].strip(): row[-1].strip()
+        for row in (line.split("│")[1:-1] for line in lines if line.count("│") > 5)
+    }
+    assert cells["5Up"] == "main"
+    assert cells["5Down"] == "probation"
+    assert (cells["5Deep"], cells["5Zero"]) == ("out", "out")
+    assert "Rules 4 entered, 3 promoted, 2 eliminated, 1 demoted" in text
+    assert "Eliminated 1 drawdown, 1 liquidated" in text
+    last = lines[lines.index("Last events") + 1 :][:5]
+    assert last[-1] == "  2025-01-18  5Down  demoted to PROBATION: rank 26"
+    assert last[-2] == "  2025-01-17  5Zero  eliminated from CHALLENGE: value reached 0"
+    assert last[-3] == "  2025-01-17  5Deep  eliminated from MAINCOMP: drawdown 10.25%"
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_run_without_rules_says_nothing_of_them() -> None:
+    events = network_run().events  # everybody enters in any run
+    text = printed(made_run(events=events))
+    assert "Bucket" not in text
+    assert "Last events" not in text
+    assert text == printed(made_run())
+
+
+def test_rules_that_did_nothing_say_so() -> None:
+    text = printed(network_run(events=[], eliminations=[], standings={}))
+    assert "Rules nothing happened" in text
+    assert "Last events" not in text
+
+
+def test_order_findings_are_counted() -> None:
+    text = printed(made_run(order_findings=FINDINGS))
+    assert "Reduced or refused 2 orders that the rules do not take: 1 position leverage" in text

@@ -15,7 +15,15 @@ from ptn_backtest.results.run_folder import read_run, write_run
 from ptn_backtest.results.tables import Ledgers
 from tests.results.made_runs import golden_run, made_run
 
-FILES = ["checkpoints", "ledgers", "positions", "rejected"]
+FILES = [
+    "checkpoints",
+    "events",
+    "ledgers",
+    "order_findings",
+    "positions",
+    "rejected",
+    "scores",
+]
 INT64 = st.integers(-(2**63), 2**63 - 1)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 
@@ -82,7 +90,7 @@ def test_equal_runs_differ_in_the_timings_alone(tmp_path: Path) -> None:
 
 def test_run_json(tmp_path: Path) -> None:
     info = json.loads((write_run(tmp_path / "run", made_run()) / "run.json").read_text())
-    assert info["format_version"] == 1
+    assert info["format_version"] == 2
     assert info["settings"]["fee"] == "inf"
     assert info["liquidations"][0]["last_known_prices"] == {"BTCUSD": ["nan", 5]}
     assert set(info["versions"]) == {"python", "ptn-backtest", "numpy", "numba", "pyarrow"}

@@ -7,6 +7,7 @@ they keep their size on a phone. (PNG plots, where print quality counts, do use 
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -41,11 +42,36 @@ class Chart:
         zero: where the line of zero is, in units of the viewBox.
         x_ticks: times.
         y_ticks: percentages.
+        limit: where a limit is, in units of the viewBox.
     """
 
     line: str
     area: str
     zero: int
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One of several curves or areas in a chart."""
+
+    name: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesChart:
+    """Several curves, or areas that stand on each other, ready for the template.
+
+    Attributes:
+        series: in the order in which they are drawn.
+        x_ticks: times.
+        y_ticks: plain numbers.
+    """
+
+    series: tuple[Series, ...]
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
 
@@ -55,9 +81,74 @@ def return_chart(curve: EquityCurve, most: int = MOST_POINTS) -> Chart:
     return _chart(curve.time_ms, curve.value - 1.0, most)
 
 
-def drawdown_chart(curve: EquityCurve, most: int = MOST_POINTS) -> Chart:
-    """Deepest drawdown of each checkpoint."""
-    return _chart(curve.time_ms, curve.drawdown, most)
+def drawdown_chart(
+    curve: EquityCurve, most: int = MOST_POINTS, limit: float | None = None
+) -> Chart:
+    """Deepest drawdown of each checkpoint; a limit (fraction, 0.1 = 10 %) is drawn at -limit."""
+    return _chart(curve.time_ms, curve.drawdown, most, None if limit is None else -limit)
+
+
+def stack_chart(
+    time_ms: NDArray[np.int64], counts: Mapping[str, NDArray[np.int64]], end_ms: int
+) -> SeriesChart:
+    """How many there are of each kind, stacked; a count holds until the next time, or the end.
+
+    Args:
+        time_ms: when counts change, ascending.
+        counts: {name: counts}, from the bottom up.
+        end_ms: where the chart ends.
+    """
+    edges = np.append(time_ms, max(end_ms, int(time_ms[-1])))
+    x = _x(edges)
+    tops = np.cumsum(list(counts.values()), axis=0)
+    high = max(float(tops[-1].max()), 1.0)
+    series = [
+        Series(name, _steps(x, _scaled(top.astype(np.float64), high, 0.0)))
+        for name, top in zip(counts, tops, strict=True)
+        if counts[name].any()
+    ]
+    whole = sorted({int(tick) for tick in nice_ticks(0.0, high)})
+    return SeriesChart(
+        series=tuple(reversed(series)),  # the lower ones cover the higher ones
+        x_ticks=_time_labels(int(edges[0]), int(edges[-1])),
+        y_ticks=tuple(Tick(round(100 * (1 - n / high), 2), f"{n:,}") for n in whole),
+    )
+
+
+def line_chart(
+    time_ms: NDArray[np.int64],
+    lines: Mapping[str, NDArray[np.float64]],
+    most: int = MOST_POINTS,
+    *,
+    best: float | None = None,
+) -> SeriesChart:
+    """Lines over time; where a value is NaN, a line has a gap.
+
+    Args:
+        time_ms: ascending.
+        lines: {name: values}, at least one of them a number.
+        most: points per line.
+        best: for ranks: this value is at the top, and larger ones are below it; otherwise 0 is at
+            the bottom.
+    """
+    keep = np.unique(np.linspace(0, len(time_ms) - 1, min(most, len(time_ms))).astype(np.int64))
+    highest = max(float(np.nanmax(values)) for values in lines.values())
+    bottom = 0.0 if best is None else max(highest, best + 1)
+    top = best if best is not None else highest * 1.06 or 1.0
+    x = _x(time_ms)[keep]
+    ticks = nice_ticks(min(top, bottom), max(top, bottom), 3)
+    if best is not None:
+        ticks = sorted({best, *(float(round(tick)) for tick in ticks if tick >= best)})
+    return SeriesChart(
+        series=tuple(
+            Series(name, _gapped(x, values[keep], top, bottom)) for name, values in lines.items()
+        ),
+        x_ticks=_time_labels(int(time_ms[0]), int(time_ms[-1]), about=3),
+        y_ticks=tuple(
+            Tick(round(100 * (top - tick) / (top - bottom), 2) or 0.0, f"{tick:,.6g}")
+            for tick in ticks
+        ),
+    )
 
 
 def sparkline(curve: EquityCurve, most: int = 60) -> str:
@@ -104,9 +195,14 @@ def time_ticks(start_ms: int, end_ms: int, about: int = 5) -> list[tuple[int, st
     return ticks
 
 
-def _chart(time_ms: NDArray[np.int64], values: NDArray[np.float64], most: int) -> Chart:
+def _chart(
+    time_ms: NDArray[np.int64],
+    values: NDArray[np.float64],
+    most: int,
+    limit: float | None = None,
+) -> Chart:
     keep = thin(values, most)
-    low, high = _padded(values, 0.0)
+    low, high = _padded(values if limit is None else np.append(values, limit), 0.0)
     x, y = _x(time_ms)[keep], _scaled(values[keep], high, low)
     zero = int(_scaled(np.zeros(1), high, low)[0])
     line = _path(x, y)
@@ -115,11 +211,16 @@ def _chart(time_ms: NDArray[np.int64], values: NDArray[np.float64], most: int) -
         line=line,
         area=f"{line}V{zero}H{x[0]}Z",
         zero=zero,
-        x_ticks=tuple(
-            Tick(round(100 * (time - start) / max(end - start, 1), 2), label)
-            for time, label in time_ticks(start, end)
-        ),
+        x_ticks=_time_labels(start, end),
         y_ticks=_percent_ticks(low, high),
+        limit=None if limit is None else int(_scaled(np.array([limit]), high, low)[0]),
+    )
+
+
+def _time_labels(start_ms: int, end_ms: int, about: int = 5) -> tuple[Tick, ...]:
+    return tuple(
+        Tick(round(100 * (time - start_ms) / max(end_ms - start_ms, 1), 2), label)
+        for time, label in time_ticks(start_ms, end_ms, about)
     )
 
 
@@ -150,6 +251,26 @@ def _x(time_ms: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _scaled(values: NDArray[np.float64], top: float, bottom: float) -> NDArray[np.int64]:
     return np.rint((top - values) / (top - bottom) * SIZE).astype(np.int64)
+
+
+def _steps(x: NDArray[np.int64], y: NDArray[np.int64]) -> str:
+    """The area under a staircase: y[n] holds from x[n] to x[n + 1]."""
+    stairs = "".join(f"V{height}H{until}" for height, until in zip(y, x[1:], strict=True))
+    return f"M{x[0]} {SIZE}{stairs}V{SIZE}Z"
+
+
+def _gapped(x: NDArray[np.int64], values: NDArray[np.float64], top: float, bottom: float) -> str:
+    """A path per stretch of numbers; one number alone is a dot."""
+    known = np.flatnonzero(~np.isnan(values))
+    stretches = np.split(known, np.flatnonzero(np.diff(known) > 1) + 1)
+    paths = []
+    for each in (one for one in stretches if len(one)):
+        y = _scaled(values[each], top, bottom)
+        bends = np.ones(len(y), dtype=bool)  # points inside a level stretch draw nothing
+        bends[1:-1] = (y[1:-1] != y[:-2]) | (y[1:-1] != y[2:])
+        line = _path(x[each][bends], y[bends])
+        paths.append(line if len(each) > 1 else f"M{x[each[0]]} {y[0]}h1")
+    return "".join(paths)
 
 
 def _path(x: NDArray[np.int64], y: NDArray[np.int64]) -> str:

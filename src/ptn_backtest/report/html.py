@@ -15,7 +15,7 @@ from ptn_backtest.backtest.result import ReplayedPosition, RunResult
 from ptn_backtest.clock import format_date, format_time
 from ptn_backtest.ledger.checkpoint import PORTFOLIO, PerfLedger
 from ptn_backtest.positions.rejection import Rejection
-from ptn_backtest.report import wording
+from ptn_backtest.report import rule_wording, wording
 from ptn_backtest.report.charts import (
     MOST_POINTS,
     SIZE,
@@ -24,7 +24,12 @@ from ptn_backtest.report.charts import (
     return_chart,
     sparkline,
 )
-from ptn_backtest.results.run_folder import json_ready, versions
+from ptn_backtest.report.finding_view import MOST_FINDINGS, finding_groups, trader_findings
+from ptn_backtest.report.network_view import network_view
+from ptn_backtest.report.score_view import leaderboard
+from ptn_backtest.report.standing_view import StandingView, Story, story
+from ptn_backtest.results.jsonable import json_ready
+from ptn_backtest.results.run_folder import versions
 from ptn_backtest.results.statistics import (
     LedgerSummary,
     TraderSummary,
@@ -34,14 +39,16 @@ from ptn_backtest.results.statistics import (
     rank_traders,
     summarize_ledger,
 )
+from ptn_backtest.rulebook.scoring_rules import METRICS
 
 REPORT_FILE = "report.html"
 MOST_OPEN_TRADERS = 10
 """With more traders than this, their sections start folded."""
 MOST_POSITIONS = 100
 """Newest positions listed per trader; positions.parquet has them all."""
-PAGE_POINTS = 40_000
-PAGE_POSITIONS = 5_000
+PAGE_POINTS = 25_000
+PAGE_POSITIONS = 3_000
+PAGE_FINDINGS = 2_500
 """What a page of very many traders shares out among them, so that it stays a few MB."""
 MOST_EXAMPLES = 3
 """Examples shown of each kind of rejection."""
@@ -80,6 +87,7 @@ class TraderView:
     best_day: tuple[str, float] | None
     worst_day: tuple[str, float] | None
     positions: Sequence[ReplayedPosition]
+    standing: StandingView | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +125,10 @@ def render_report(result: RunResult) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     ranked = rank_traders(result)
     most_points = min(MOST_POINTS, max(60, PAGE_POINTS // max(len(ranked), 1)))
-    most_positions = min(MOST_POSITIONS, max(10, PAGE_POSITIONS // max(len(ranked), 1)))
-    traders = [_trader_view(one, result, most_points, most_positions) for one in ranked]
+    most_positions = min(MOST_POSITIONS, max(5, PAGE_POSITIONS // max(len(ranked), 1)))
+    ran = rule_wording.rules_ran(result)
+    told = story(result) if ran else None
+    traders = [_trader_view(one, result, told, most_points, most_positions) for one in ranked]
     return environment.get_template("report.html.j2" if traders else "nothing.html.j2").render(
         run=result,
         facts=_facts(result),
@@ -128,6 +138,11 @@ def render_report(result: RunResult) -> str:
         folded=len(traders) > MOST_OPEN_TRADERS,
         short=wording.short_names(one.miner_hotkey for one in ranked),
         truncated=any(view.summary.portfolio.truncated for view in traders),
+        network=network_view(result) if ran else None,
+        leaders=leaderboard(result) if ran else None,
+        findings=finding_groups(result.order_findings),
+        findings_by_trader=trader_findings(result.order_findings, _most_findings(result)),
+        ranks={one.miner_hotkey: one.rank for one in ranked},
         rejected=_rejection_groups(result.rejections),
         nothing=wording.why_nothing(result) if not traders else None,
         size=SIZE,
@@ -153,11 +168,17 @@ def _environment() -> Environment:
         "time": format_time,
         "date": format_date,
         "minute": lambda ms: format_time(ms)[:16],
+        "second": lambda ms: format_time(ms).removesuffix(" UTC"),
+        "figure": wording.figure,
         "thousands": lambda number: f"{number:,}",
+        "sentence": rule_wording.sentence,
+        "fate": lambda text: rule_wording.reason(str(text)),
+        "price": lambda number: f"{number:,.8g}",
         "plain": lambda number: f"{number:.6g}",
     }
     environment.globals |= {
         "count": wording.count,
+        "metrics": METRICS,
         "synthetic": wording.SYNTHETIC,
         "synthetic_notice": wording.SYNTHETIC_NOTICE,
     }
@@ -177,22 +198,35 @@ def _facts(result: RunResult) -> list[tuple[str, str]]:
     ]
 
 
+def _most_findings(result: RunResult) -> int:
+    traders = len({finding.miner_hotkey for finding in result.order_findings})
+    return min(MOST_FINDINGS, max(5, PAGE_FINDINGS // max(traders, 1)))
+
+
 def _trader_view(
-    summary: TraderSummary, result: RunResult, most_points: int, most_positions: int
+    summary: TraderSummary,
+    result: RunResult,
+    told: Story | None,
+    most_points: int,
+    most_positions: int,
 ) -> TraderView:
     ledgers = result.ledgers[summary.miner_hotkey]
     curve = equity_curve(ledgers[PORTFOLIO])
     dates, returns = daily_returns(ledgers[PORTFOLIO])
+    limit = rule_wording.limit_percent(result.settings) if told else None
     newest_first = sorted(summary.positions, key=lambda p: p.position.open_ms, reverse=True)
     return TraderView(
         summary=summary,
         spark=sparkline(curve),
         returns=return_chart(curve, most_points),
-        drawdown=drawdown_chart(curve, most_points),
+        drawdown=drawdown_chart(curve, most_points, None if limit is None else limit / 100),
         pairs=_pair_rows(ledgers),
         best_day=_day(dates, returns, np.argmax),
         worst_day=_day(dates, returns, np.argmin),
         positions=newest_first[:most_positions],
+        standing=told.of(summary, int(curve.time_ms[0]), int(curve.time_ms[-1]), most_points)
+        if told
+        else None,
     )
 
 

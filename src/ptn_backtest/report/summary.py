@@ -8,11 +8,14 @@ from rich.text import Text
 
 from ptn_backtest.backtest.result import RunResult
 from ptn_backtest.clock import format_date
-from ptn_backtest.report import wording
+from ptn_backtest.report import rule_wording, wording
 from ptn_backtest.results.statistics import TraderSummary, rank_traders
+from ptn_backtest.rules.events import EventKind
 
 MOST_TRADERS = 30
 """Traders listed; the report has them all."""
+LAST_EVENTS = 5
+"""Events listed of a run with rules; the report has them all."""
 
 
 def print_summary(result: RunResult, console: Console) -> None:
@@ -31,6 +34,9 @@ def print_summary(result: RunResult, console: Console) -> None:
             console.print(
                 Text(f"{wording.count(hidden, 'more trader')} in the report.", style="dim")
             )
+        if rule_wording.rules_ran(result):
+            for line in _network(result):
+                console.print(line)
     else:
         reason, steps = wording.why_nothing(result)
         console.print(Text(reason, style="bold red"))
@@ -57,6 +63,29 @@ def _table(traders: list[TraderSummary], result: RunResult) -> Table:
             [wording.usd(s.portfolio.pnl_usd) for s in shown],
             wording.usd(sum(s.portfolio.pnl_usd for s in traders)),
         ),
+        *(
+            [("Bucket", [_standing(s, result) for s in shown], "")]
+            if rule_wording.rules_ran(result)
+            else _sizes(traders, shown)
+        ),
+    )
+    for title, _, footer in columns:
+        table.add_column(
+            title,
+            footer=footer,
+            justify="left" if title in ("Trader", "Bucket") else "right",
+            no_wrap=True,
+        )
+    for row in zip(*(cells for _, cells, _ in columns), strict=True):
+        table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
+    return table
+
+
+def _sizes(
+    traders: list[TraderSummary], shown: list[TraderSummary]
+) -> list[tuple[str, list[str], str]]:
+    """How much there is of each trader; where rules ran, where it stands takes this place."""
+    return [
         (
             "Pos.",
             [f"{len(s.positions):,}" for s in shown],
@@ -67,17 +96,34 @@ def _table(traders: list[TraderSummary], result: RunResult) -> Table:
             [f"{s.portfolio.n_checkpoints:,}" for s in shown],
             f"{sum(s.portfolio.n_checkpoints for s in traders):,}",
         ),
-    )
-    for title, _, footer in columns:
-        table.add_column(
-            title,
-            footer=footer,
-            justify="left" if title == "Trader" else "right",
-            no_wrap=True,
-        )
-    for row in zip(*(cells for _, cells, _ in columns), strict=True):
-        table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
-    return table
+    ]
+
+
+def _standing(summary: TraderSummary, result: RunResult) -> Text:
+    text = rule_wording.standing(result, summary.miner_hotkey)
+    return Text(text, style="bold red" if text == rule_wording.OUT else "")
+
+
+def _network(result: RunResult) -> list[Text]:
+    """What the rules did: how much of each, where that leaves everybody, and the last events."""
+    moves = rule_wording.moves(result.events)
+    done = rule_wording.count_by_name(rule_wording.KINDS[event.kind] for event in moves)
+    lines = [Text.assemble(("Rules ", "bold"), done or "nothing happened")]
+    for kind, title in (
+        (EventKind.ELIMINATED, "Eliminated "),
+        (EventKind.FAILED, "Would be eliminated "),
+    ):
+        reasons = [rule_wording.reason(event.reason) for event in moves if event.kind is kind]
+        if reasons:
+            lines.append(Text.assemble((title, "bold red"), rule_wording.count_by_name(reasons)))
+    last = [event for event in moves if event.kind is not EventKind.ENTERED][-LAST_EVENTS:]
+    names = wording.short_names(event.miner_hotkey for event in last)
+    if last:
+        lines.append(Text("Last events", style="bold"))
+    for event in last:
+        who = f"  {format_date(event.time_ms)}  {names[event.miner_hotkey]}  "
+        lines.append(Text.assemble((who, "dim"), rule_wording.sentence(event, brief=True)))
+    return lines
 
 
 def _return(summary: TraderSummary) -> Text:
@@ -99,6 +145,11 @@ def _notes(result: RunResult) -> list[Text]:
         each = ", ".join(f"{n:,} {reason.replace('_', ' ')}" for reason, n in reasons.most_common())
         total = wording.count(len(result.rejections), "position")
         lines.append(Text.assemble(("Set aside ", "bold yellow"), f"{total}: {each}"))
+    if result.order_findings:
+        rules = (finding.rule.replace("_", " ") for finding in result.order_findings)
+        total = wording.count(len(result.order_findings), "order")
+        text = f"{total} that the rules do not take: {rule_wording.count_by_name(rules)}"
+        lines.append(Text.assemble(("Reduced or refused ", "bold yellow"), text))
     for hotkey, message in result.failed_traders.items():
         lines.append(
             Text.assemble(("Failed ", "bold red"), f"{wording.shorten(hotkey)}: {message}")

@@ -31,6 +31,13 @@ def usd(amount: float) -> str:
     return f"{whole:+,.0f}" if whole else "0"
 
 
+def figure(number: float) -> str:
+    """A score, factor or metric: 4 digits that count, 1 and 0 as they are."""
+    if not math.isfinite(number):
+        return "n/a"
+    return f"{number:,.0f}" if abs(number) >= 10_000 else f"{number:.4g}"  # noqa: PLR2004
+
+
 def count(number: int, singular: str, plural: str = "") -> str:
     """1 order, 2,000 orders."""
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"

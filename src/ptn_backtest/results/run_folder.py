@@ -5,17 +5,19 @@
     checkpoints.parquet  one row per checkpoint
     positions.parquet    one row per position
     rejected.parquet     one row per position that was set aside
+    events.parquet       one row per change that the network's rules made
+    scores.parquet       one row per evaluation, trader and asset class
+    order_findings.parquet  one row per order that the network would not have taken as it is
 
 Two runs on the same input leave the same bytes, except for `timings` in run.json. Every column is
 described in `docs/run-folder.md`; a change of the format raises `FORMAT_VERSION`.
 """
 
 import json
-import math
 import platform
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,9 +29,16 @@ import pyarrow as pa
 
 from ptn_backtest.backtest.result import Liquidation, RunResult
 from ptn_backtest.errors import ConfigError
+from ptn_backtest.positions.order_checks import OrderFinding
 from ptn_backtest.positions.rejection import Rejection
-from ptn_backtest.results import tables
-from ptn_backtest.results.tables import FORMAT_VERSION, Ledgers
+from ptn_backtest.results import rule_tables, tables
+from ptn_backtest.results.jsonable import json_ready
+from ptn_backtest.results.parquet import FORMAT_VERSION, read_table, write_table
+from ptn_backtest.results.tables import Ledgers
+from ptn_backtest.rules.events import Elimination, Event
+from ptn_backtest.rules.standing import Standing
+
+__all__ = ["RUN_FILE", "StoredRun", "json_ready", "read_run", "versions", "write_run"]
 
 RUN_FILE = "run.json"
 
@@ -44,6 +53,11 @@ class StoredRun:
         positions: positions.parquet.
         rejections: what was set aside.
         liquidations: portfolios that reached 0.
+        events: every change that the network's rules made, in their order.
+        eliminations: who left, in time order.
+        standings: {hotkey: where it stands at the end}.
+        scores: scores.parquet.
+        order_findings: orders that the network would have reduced or refused.
     """
 
     info: Mapping[str, Any]
@@ -51,6 +65,11 @@ class StoredRun:
     positions: pa.Table
     rejections: tuple[Rejection, ...]
     liquidations: tuple[Liquidation, ...]
+    events: tuple[Event, ...]
+    eliminations: tuple[Elimination, ...]
+    standings: Mapping[str, Standing]
+    scores: pa.Table
+    order_findings: tuple[OrderFinding, ...]
 
 
 def write_run(folder: Path, result: RunResult, *, overwrite: bool = False) -> Path:
@@ -77,8 +96,14 @@ def write_run(folder: Path, result: RunResult, *, overwrite: bool = False) -> Pa
             ("checkpoints", tables.checkpoint_table(result.ledgers)),
             ("positions", tables.position_table(result.positions)),
             ("rejected", tables.rejection_table(result.rejections)),
+            ("events", rule_tables.event_table(result.events)),
+            (
+                "scores",
+                rule_tables.score_table(result.scores, result.competitions, result.events),
+            ),
+            ("order_findings", rule_tables.order_finding_table(result.order_findings)),
         ):
-            tables.write_table(table, temporary / f"{name}.parquet")
+            write_table(table, temporary / f"{name}.parquet")
     return folder
 
 
@@ -106,9 +131,14 @@ def read_run(folder: Path) -> StoredRun:
     return StoredRun(
         info=info,
         ledgers=tables.read_ledgers(folder),
-        positions=tables.read_table(folder / "positions.parquet", tables.POSITIONS),
+        positions=read_table(folder / "positions.parquet", tables.POSITIONS),
         rejections=tables.read_rejections(folder),
         liquidations=tuple(_parse_liquidation(event) for event in info["liquidations"]),
+        events=rule_tables.read_events(folder),
+        eliminations=tuple(Elimination.from_dict(one) for one in info["eliminations"]),
+        standings={hotkey: Standing.from_dict(one) for hotkey, one in info["standings"].items()},
+        scores=read_table(folder / "scores.parquet", rule_tables.SCORES),
+        order_findings=rule_tables.read_order_findings(folder),
     )
 
 
@@ -136,6 +166,8 @@ def _run_info(result: RunResult) -> dict[str, Any]:
             }
             for event in result.liquidations
         ],
+        "eliminations": [json_ready(one.to_dict()) for one in result.eliminations],
+        "standings": {hotkey: one.to_dict() for hotkey, one in sorted(result.standings.items())},
         "failed_traders": json_ready(result.failed_traders),
         "warnings": list(result.warnings),
         "update_times_ms": [int(time) for time in result.update_times_ms],
@@ -150,18 +182,6 @@ def versions() -> dict[str, str]:
     """Versions of what the figures depend on."""
     packages = ("numba", "numpy", "ptn-backtest", "pyarrow")
     return {name: version(name) for name in packages} | {"python": platform.python_version()}
-
-
-def json_ready(value: Any, *, sort_keys: bool = True) -> Any:  # noqa: ANN401 - JSON is any value
-    """`value` with "inf", "-inf", "nan" for numbers that JSON does not have; keys sorted, or as is."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(float(value))
-    if isinstance(value, Mapping):
-        items = sorted(value.items()) if sort_keys else value.items()
-        return {str(key): json_ready(item, sort_keys=sort_keys) for key, item in items}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [json_ready(item, sort_keys=sort_keys) for item in value]
-    return value
 
 
 def _parse_liquidation(event: Mapping[str, Any]) -> Liquidation:

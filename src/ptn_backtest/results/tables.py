@@ -1,38 +1,26 @@
-"""The Parquet tables of a run folder: their columns, and the way there and back.
+"""The Parquet tables of ledgers and positions: their columns, and the way there and back.
 
 What each column means is in `docs/run-folder.md`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ptn_backtest.backtest.result import ReplayedPosition
 from ptn_backtest.errors import ConfigError
 from ptn_backtest.ledger.checkpoint import CHECKPOINT, PerfLedger
 from ptn_backtest.positions.rejection import Reason, Rejection
+from ptn_backtest.results.parquet import read_table, table_schema
 from ptn_backtest.sources.records import STORED_FIELDS
-
-FORMAT_VERSION = 1
-"""Version of the whole run folder; it rises with every change of a file's columns or keys."""
 
 Ledgers: TypeAlias = Mapping[str, Mapping[str, PerfLedger]]
 """{hotkey: {"portfolio" or trade pair id: ledger}}."""
-
-_Column: TypeAlias = tuple[str, pa.DataType]
-
-
-def _schema(columns: Iterable[_Column], nullable: Iterable[_Column] = ()) -> pa.Schema:
-    fields = [pa.field(name, kind, nullable=False) for name, kind in columns]
-    fields += [pa.field(name, kind, nullable=True) for name, kind in nullable]
-    return pa.schema(fields, metadata={"ptn_backtest.format_version": str(FORMAT_VERSION)})
-
 
 _PRICE = pa.struct(
     [
@@ -60,7 +48,7 @@ _STORED_TYPES: dict[str, pa.DataType] = {
     "is_closed_position": pa.bool_(),
 }
 
-LEDGERS = _schema(
+LEDGERS = table_schema(
     [
         ("miner_hotkey", pa.string()),
         ("ledger", pa.string()),
@@ -72,7 +60,7 @@ LEDGERS = _schema(
         ("last_known_prices", pa.list_(_PRICE)),
     ]
 )
-CHECKPOINTS = _schema(
+CHECKPOINTS = table_schema(
     [
         ("miner_hotkey", pa.string()),
         ("ledger", pa.string()),
@@ -80,7 +68,7 @@ CHECKPOINTS = _schema(
         *((name, pa.from_numpy_dtype(CHECKPOINT[name])) for name in _CHECKPOINT_FIELDS),
     ]
 )
-POSITIONS = _schema(
+POSITIONS = table_schema(
     [
         ("miner_hotkey", pa.string()),
         ("position_uuid", pa.string()),
@@ -97,7 +85,7 @@ POSITIONS = _schema(
         *((f"stored_{name}", _STORED_TYPES.get(name, pa.float64())) for name in STORED_FIELDS),
     ],
 )
-REJECTED = _schema(
+REJECTED = table_schema(
     [
         ("reason", pa.string()),
         ("detail", pa.string()),
@@ -249,30 +237,3 @@ def _as_stored(name: str, value: Any) -> Any:  # noqa: ANN401 - whatever a sourc
     with suppress(TypeError, ValueError, OverflowError):
         return int(np.int64(int(value))) if name == "close_ms" else float(value)
     return None
-
-
-def write_table(table: pa.Table, path: Path) -> None:
-    """Write a table; equal tables give equal bytes."""
-    pq.write_table(table, path, compression="zstd")
-
-
-def read_table(path: Path, schema: pa.Schema) -> pa.Table:
-    """Read a table that has exactly these columns.
-
-    Raises:
-        ConfigError: it cannot be read, or has other columns.
-    """
-    try:
-        table = pq.read_table(path, partitioning=None)  # "a=b" in a path is not a column
-    except (OSError, pa.ArrowInvalid) as error:
-        raise ConfigError(
-            f"{path} cannot be read: {error}. Repeat the run, or restore the file"
-        ) from None
-    if not table.schema.equals(schema):
-        missing = sorted(set(schema.names) - set(table.schema.names))
-        raise ConfigError(
-            f"{path} has other columns than format version {FORMAT_VERSION}"
-            + (f": {', '.join(missing)} missing" if missing else " (types or order differ)")
-            + ". Repeat the run"
-        )
-    return table

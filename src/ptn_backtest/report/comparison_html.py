@@ -1,0 +1,128 @@
+"""A comparison of two runs as one page: it works offline, like report.html."""
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from ptn_backtest.clock import format_date, format_time
+from ptn_backtest.errors import ConfigError
+from ptn_backtest.report import comparison_words as words
+from ptn_backtest.report import wording
+from ptn_backtest.results.comparison import RunComparison
+from ptn_backtest.results.run_folder import versions
+
+MOST_ROWS = 1_000
+"""Rows of a table; `--json` has them all."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What the base template shows of a run, for two."""
+
+    synthetic: bool
+    start_ms: int
+    end_ms: int
+    source: str
+    warnings: Sequence[str]
+    failed_traders: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
+
+
+def write_comparison(path: Path, found: RunComparison) -> Path:
+    """Write the page, whole or not at all; equal comparisons give equal bytes.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        temporary.write_text(render_comparison(found), encoding="utf-8", newline="\n")
+        return temporary.replace(path)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def render_comparison(found: RunComparison) -> str:
+    """The page's text."""
+    environment = _environment()
+    script = environment.get_template("script.html.j2").render()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    a, b = found.a, found.b
+    return environment.get_template("comparison.html.j2").render(
+        run=_Head(
+            synthetic=a.synthetic or b.synthetic,
+            start_ms=min(a.start_ms, b.start_ms),
+            end_ms=max(a.end_ms, b.end_ms),
+            source=a.source if a.source == b.source else f"{a.source} (a) and {b.source} (b)",
+            warnings=words.limits(found),
+        ),
+        found=found,
+        facts=_facts(found),
+        groups=[
+            ("Rules", found.rulebook),
+            ("What if", found.what_if),
+            ("Settings", found.settings),
+            ("Inputs, versions and counts", found.inputs),
+        ],
+        short=words.short_names(found),
+        most=MOST_ROWS,
+        rejected=[],
+        settings=[("a", a.name), ("b", b.name), ("relative tolerance", f"{found.rtol:g}")],
+        versions=versions(),
+        # only our own script may run, whatever a hotkey or a file says
+        script=Markup(script),  # noqa: S704 - our own template, no input in it
+        script_hash=digest,
+    )
+
+
+def _facts(found: RunComparison) -> list[tuple[str, str]]:
+    positions = found.positions
+    changed = len(positions.differences) + len(positions.only_a) + len(positions.only_b)
+    return [
+        ("Traders in both", f"{found.common.traders:,}"),
+        ("Other fates", f"{len(found.fates.differences):,}"),
+        ("Other ledgers", f"{len(found.ledgers.differences):,}"),
+        ("Other positions", f"{changed:,}"),
+        ("Other scores", f"{len(found.scores.moves):,}"),
+        ("Other rules", f"{len(found.rulebook):,}"),
+    ]
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("ptn_backtest.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": wording.percent,
+        "signed": wording.signed_percent,
+        "shorten": wording.shorten,
+        "time": format_time,
+        "date": format_date,
+        "minute": lambda ms: format_time(ms)[:16],
+        "thousands": lambda number: f"{number:,}",
+        "setting": words.setting_value,
+        "because": words.because,
+        "starts": words.starts_to_differ,
+        "places": lambda number: "none" if number is None else f"{number:.4f}",
+        "rank": lambda number: "none" if number is None else f"{number:,}",
+    }
+    environment.globals |= {
+        "count": wording.count,
+        "ended": words.ended,
+        "figure_name": words.figure_name,
+        "figure_value": words.figure_value,
+        "synthetic": wording.SYNTHETIC,
+        "synthetic_notice": wording.SYNTHETIC_NOTICE,
+        "verdict": words.verdict,
+        "what_happened": words.what_happened,
+    }
+    return environment

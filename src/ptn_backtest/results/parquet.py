@@ -1,0 +1,49 @@
+"""Parquet files of a run folder: exact schemas, equal bytes for equal tables."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TypeAlias
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ptn_backtest.errors import ConfigError
+
+FORMAT_VERSION = 2
+"""Version of the whole run folder; it rises with every change of a file's columns or keys."""
+
+Column: TypeAlias = tuple[str, pa.DataType]
+
+
+def table_schema(columns: Iterable[Column], nullable: Iterable[Column] = ()) -> pa.Schema:
+    """A schema of columns that are never null, then of those that may be."""
+    fields = [pa.field(name, kind, nullable=False) for name, kind in columns]
+    fields += [pa.field(name, kind, nullable=True) for name, kind in nullable]
+    return pa.schema(fields, metadata={"ptn_backtest.format_version": str(FORMAT_VERSION)})
+
+
+def write_table(table: pa.Table, path: Path) -> None:
+    """Write a table; equal tables give equal bytes."""
+    pq.write_table(table, path, compression="zstd")
+
+
+def read_table(path: Path, schema: pa.Schema) -> pa.Table:
+    """Read a table that has exactly these columns.
+
+    Raises:
+        ConfigError: it cannot be read, or has other columns.
+    """
+    try:
+        table = pq.read_table(path, partitioning=None)  # "a=b" in a path is not a column
+    except (OSError, pa.ArrowInvalid) as error:
+        raise ConfigError(
+            f"{path} cannot be read: {error}. Repeat the run, or restore the file"
+        ) from None
+    if not table.schema.equals(schema):
+        missing = sorted(set(schema.names) - set(table.schema.names))
+        raise ConfigError(
+            f"{path} has other columns than format version {FORMAT_VERSION}"
+            + (f": {', '.join(missing)} missing" if missing else " (types or order differ)")
+            + ". Repeat the run"
+        )
+    return table
