@@ -130,7 +130,7 @@ class Network:
         plagiarism: recorded events in time order.
         state: after the last evaluation.
         events: every change so far, in the order of the evaluations.
-        positions: {hotkey: positions as an elimination left them}.
+        held: {hotkey: positions with their states, as an elimination left them}.
         competitions: scores of those who competed for ranks, one per evaluation that ranked.
         scores: scores of all traders, one per evaluation that was asked for them.
     """
@@ -140,9 +140,14 @@ class Network:
     plagiarism: Sequence[PlagiarismEvent] = ()
     state: NetworkState = NEW_NETWORK
     events: list[Event] = field(default_factory=list)
-    positions: dict[str, tuple[Position, ...]] = field(default_factory=dict)
+    held: dict[str, tuple[HeldPosition, ...]] = field(default_factory=dict)
     competitions: list[Scores] = field(default_factory=list)
     scores: list[Scores] = field(default_factory=list)
+
+    @property
+    def positions(self) -> dict[str, tuple[Position, ...]]:
+        """{hotkey: positions as an elimination left them}."""
+        return {h: tuple(one.position for one in mine) for h, mine in self.held.items()}
 
     def evaluate(
         self, traders: Mapping[str, Progress], k: int, t_ms: int, switches: RuleSwitches
@@ -188,7 +193,7 @@ class Network:
             self.settings.rulebook,
             use_slippage=self.settings.use_slippage,
         )
-        self.positions[hotkey] = closing.positions
+        self.held[hotkey] = closing.held
         self.events += closing.events
         known = {**self.state.eliminations, hotkey: closing.elimination}
         self.state = replace(self.state, eliminations=known)

@@ -4,6 +4,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Iterable
+from contextlib import closing
 from typing import Any
 
 from ptn_backtest.backtest.config import BacktestConfig
@@ -11,9 +12,10 @@ from ptn_backtest.backtest.execution import check_mode
 from ptn_backtest.backtest.loading import Inputs, load_inputs
 from ptn_backtest.backtest.manager import BacktestManager
 from ptn_backtest.backtest.result import Liquidation, ReplayedPosition, RunResult
+from ptn_backtest.backtest.watching import Watcher
 from ptn_backtest.ledger.checkpoint import PORTFOLIO
 from ptn_backtest.ledger.manager import LedgerSettings, PerfLedgerManager
-from ptn_backtest.positions.accounting import position_states, replay
+from ptn_backtest.positions.accounting import position_states
 from ptn_backtest.positions.position import Position
 from ptn_backtest.prices.table import fingerprint
 from ptn_backtest.rulebook import Rulebook
@@ -22,11 +24,15 @@ from ptn_backtest.sources.plagiarism import PlagiarismEvent
 log = logging.getLogger(__name__)
 
 
-def run_backtest(config: BacktestConfig) -> RunResult:
+def run_backtest(config: BacktestConfig, watcher: Watcher | None = None) -> RunResult:
     """Load, replay, and gather what the run knows.
 
+    Args:
+        config: the settings.
+        watcher: told how far the ledgers are.
+
     Raises:
-        NotAvailableYet: the settings ask for what this version does not have.
+        ExecutionError: the parallel mode cannot be used here, or its workers died.
         BacktestError: the inputs cannot be read, or candles are missing.
     """
     refuse_unavailable(config)
@@ -51,23 +57,25 @@ def run_backtest(config: BacktestConfig) -> RunResult:
         parallel_mode=config.parallel_mode,
         missing_candles=config.missing_candles,
         plagiarism_events=inputs.plagiarism_events,
+        watcher=watcher,
     )
     prepared = time.perf_counter()
-    manager.run(
-        run_challenge=config.run_challenge,
-        run_elimination=config.run_elimination,
-        run_scoring=config.run_scoring,
-    )
+    with closing(manager):
+        manager.run(
+            run_challenge=config.run_challenge,
+            run_elimination=config.run_elimination,
+            run_scoring=config.run_scoring,
+        )
     timings = {"prepare": prepared - begun, **manager.timings}
     log.info("seconds: %s", ", ".join(f"{name} {took:.3f}" for name, took in timings.items()))
     return _gather(config, inputs, manager, rulebook, timings)
 
 
 def refuse_unavailable(config: BacktestConfig) -> None:
-    """Refuse settings that this version cannot honour, before anything is loaded.
+    """Refuse settings that cannot be honoured here, before anything is loaded.
 
     Raises:
-        NotAvailableYet: the message names the setting and what to use instead.
+        ExecutionError: the message says what to install, or to use instead.
     """
     check_mode(config.parallel_mode)
 
@@ -146,20 +154,14 @@ def _empty_result(config: BacktestConfig, inputs: Inputs, rulebook: Rulebook) ->
 def _replayed(manager: BacktestManager) -> Iterable[list[ReplayedPosition]]:
     """Each trader's positions with their states, by open time; of those who left, as that left them."""
     timelines = manager.perf_ledger_manager.timelines
-    settings = manager.perf_ledger_manager.settings
     for hotkey in sorted(timelines):
         timeline = timelines[hotkey]
-        left = manager.network.positions.get(hotkey)
+        left = manager.network.held.get(hotkey)
         if left is None:
             states = position_states(timeline.positions, timeline.arrays.accounts)
             replayed = list(map(ReplayedPosition, timeline.positions, states))
         else:
-            replayed = [
-                ReplayedPosition(
-                    one, replay(one, settings.rulebook, use_slippage=settings.use_slippage)
-                )
-                for one in left
-            ]
+            replayed = [ReplayedPosition(*one) for one in left]
         yield sorted(
             replayed, key=lambda each: (each.position.open_ms, each.position.position_uuid)
         )

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ptn_backtest.errors import LedgerError
-from ptn_backtest.ledger.book import Book
+from ptn_backtest.ledger.book import MARK, Book
 from ptn_backtest.ledger.checkpoint import Checkpoints, PerfLedger
 from ptn_backtest.ledger.state import LedgerState
-from ptn_backtest.positions.columns import Rows
+from ptn_backtest.positions.columns import Ints, Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +42,35 @@ class LedgerHistory:
     def __len__(self) -> int:
         return len(self.times_ms)
 
-    def marks_after(self, k: int) -> Rows | None:
-        """Which checkpoints each ledger had after update k; None where the update changed nothing."""
-        n_before = len(self.times_ms) - (0 if self.marks is None else len(self.marks))
-        return None if self.marks is None or k < n_before else self.marks[k - n_before]
+    @property
+    def n_kept(self) -> int:
+        """Updates that changed something; they come last."""
+        return 0 if self.marks is None else len(self.marks)
 
-    def mdd_after(self, k: int, ledger: int) -> float:
-        """Lowest mdd of the checkpoints that a ledger (by its place) had after update k.
+    def exists(self, ledger: int) -> NDArray[np.bool_]:
+        """Whether a ledger (by its place) had a record after each of these updates."""
+        return self._marks(ledger)["used"] > 0
 
-        Only where there are marks after this update, and the ledger was in use.
-        """
-        mark = self.marks_after(k)
-        if mark is None or self.newest is None:
-            raise LedgerError(f"no ledger was kept after update {k}")
-        newest = self.newest[k - len(self.times_ms)]["mdd"][ledger]
-        done = self.cps[ledger]["mdd"][mark["oldest"][ledger] : mark["used"][ledger] - 1]
-        return float(min(newest, done.min())) if len(done) else float(newest)
+    def oldest(self, ledger: int) -> Ints:
+        """Place of its oldest checkpoint in the window after each of these updates."""
+        places: Ints = self._marks(ledger)["oldest"]
+        return places
+
+    def lowest_mdds(self, ledger: int) -> NDArray[np.float64]:
+        """Lowest mdd of its checkpoints in the window after each of these updates; 1 before any."""
+        marks = self._marks(ledger)
+        newest = np.ones(len(marks)) if self.newest is None else self.newest["mdd"][:, ledger]
+        done = np.append(self.cps[ledger]["mdd"], np.inf)
+        bounds = np.column_stack((marks["oldest"], np.maximum(marks["used"] - 1, marks["oldest"])))
+        # every second stretch is a window; an empty one gives its first element, which is not meant
+        lowest = np.minimum.reduceat(done, bounds.ravel())[::2]
+        lowest[bounds[:, 0] == bounds[:, 1]] = np.inf
+        return np.where(marks["used"] > 0, np.minimum(lowest, newest), 1.0)
+
+    def _marks(self, ledger: int) -> Rows:
+        if self.marks is None:
+            return np.zeros(0, dtype=MARK)
+        return self.marks[:, ledger]
 
     def all_checkpoints(self) -> dict[str, PerfLedger]:
         """{ledger name: ledger with every checkpoint it ever had} after the last update."""
@@ -72,7 +85,7 @@ class LedgerHistory:
 
         Without last known prices, which no rule asks for.
         """
-        n_before = len(self.times_ms) - (0 if self.marks is None else len(self.marks))
+        n_before = len(self.times_ms) - self.n_kept
         if k < n_before or self.newest is None or self.marks is None:
             return dict(self.before)
         return {

@@ -111,9 +111,21 @@ def replay(
         rulebook: fees and dates.
         use_slippage: True always, False never, None by the rulebook's date.
     """
-    columns = position_columns([position], rulebook)
-    accounts = replay_orders(columns, accounting_rules(rulebook, use_slippage))
-    return position_states([position], accounts)[0]
+    return replay_all([position], rulebook, use_slippage=use_slippage)[0]
+
+
+def replay_all(
+    positions: Sequence[Position],
+    rulebook: Rulebook = DEFAULT_RULEBOOK,
+    *,
+    use_slippage: bool | None = None,
+) -> list[PositionState]:
+    """The state of each of many positions after its last order; as `replay` of one."""
+    if not positions:
+        return []
+    columns = position_columns(positions, rulebook)
+    rules = accounting_rules(rulebook, use_slippage)
+    return position_states(positions, replay_orders(columns, rules))
 
 
 def position_states(positions: Sequence[Position], accounts: Accounts) -> list[PositionState]:

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ptn_backtest.positions.accounting import replay
+from ptn_backtest.positions.accounting import replay, replay_all
 from ptn_backtest.positions.manager import up_to
 from ptn_backtest.positions.order import Order, OrderSource, OrderType
 from ptn_backtest.positions.position import Position
 from ptn_backtest.prices.lookup import FoundPrice
 from ptn_backtest.rulebook import Rulebook
 from ptn_backtest.rules.events import Elimination, Event, EventKind
+from ptn_backtest.rules.risk_profile import HeldPosition
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,14 +18,19 @@ class Closing:
     """What became of an eliminated trader's positions.
 
     Attributes:
-        positions: those known at its end, the open ones closed; in stored order.
+        held: those known at its end with their states, the open ones closed; in stored order.
         elimination: with the prices used, and the returns of what was closed.
         events: one per closed position.
     """
 
-    positions: tuple[Position, ...]
+    held: tuple[HeldPosition, ...]
     elimination: Elimination
     events: tuple[Event, ...]
+
+    @property
+    def positions(self) -> tuple[Position, ...]:
+        """The positions without their states."""
+        return tuple(one.position for one in self.held)
 
 
 def close_positions(
@@ -48,11 +54,13 @@ def close_positions(
         use_slippage: as in the replay.
     """
     at_ms = elimination.time_ms
-    kept, events, returns = [], [], {}
+    held, events, returns = [], [], {}
     used: dict[str, FoundPrice] = {}
-    for position in up_to(positions, at_ms):
-        if replay(position, rulebook, use_slippage=use_slippage).is_closed_position:
-            kept.append(position)
+    known = up_to(positions, at_ms)
+    states = replay_all(known, rulebook, use_slippage=use_slippage)
+    for position, before in zip(known, states, strict=True):
+        if before.is_closed_position:
+            held.append(HeldPosition(position, before))
             continue
         pair = position.trade_pair.trade_pair_id
         found = used.get(pair) or price_at(pair, at_ms)
@@ -60,7 +68,7 @@ def close_positions(
             used[pair] = found
         closed = replace(position, orders=(*position.orders, _flat(position, at_ms, found)))
         state = replay(closed, rulebook, use_slippage=use_slippage)
-        kept.append(closed)
+        held.append(HeldPosition(closed, state))
         returns[position.position_uuid] = state.return_at_close
         events.append(
             Event(
@@ -79,7 +87,7 @@ def close_positions(
             )
         )
     return Closing(
-        positions=tuple(kept),
+        held=tuple(held),
         elimination=replace(elimination, closing_prices=used, returns=returns),
         events=tuple(events),
     )

@@ -24,17 +24,31 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class _Days:
-    """Every full day that a ledger ever had."""
+class _Series:
+    """Every full day that a ledger ever had, and what each update sees of it.
 
-    begin_ms: Ints
+    Attributes:
+        returns: log return of each day.
+        pnl: USD of each day.
+        first: first day that is in the window after each update.
+        last: the day after the last one that is over by then.
+        mdd: lowest value / running peak of the checkpoints in the window.
+        exists: whether the ledger had a record by then.
+    """
+
     returns: Floats
     pnl: Floats
+    first: list[int]
+    last: list[int]
+    mdd: list[float]
+    exists: list[bool]
 
-    def between(self, from_ms: int, to_ms: int) -> slice:
-        """The days that begin at `from_ms` or later and are over at `to_ms`."""
-        first, last = np.searchsorted(self.begin_ms, (from_ms, to_ms - DAY_MS + 1))
-        return slice(int(first), max(int(first), int(last)))
+    def record(self, update: int) -> ClassRecord:
+        """What an update sees; nothing before the first record."""
+        if not self.exists[update]:
+            return NO_RECORD
+        days = slice(self.first[update], self.last[update])
+        return ClassRecord(self.returns[days], self.pnl[days], self.mdd[update])
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +71,14 @@ class ClosedPositions:
 
     def risk_at(self, t_ms: int, rules: RiskProfileRules) -> float:
         """Risk score at a time; as `risk_profile.risk_score`."""
+        if not self.reckless.any():
+            return 0.0
         counts = (
             (self.close_ms <= t_ms)
             & (self.open_ms >= t_ms - rules.window_ms)
             & (self.close_ms - self.open_ms >= rules.min_duration_ms)
         )
-        flagged = counts & self.reckless
-        if not flagged.any():
+        if not (counts & self.reckless).any():
             return 0.0
         weights = position_weights(self.log_weight[counts])
         return float(weights[self.reckless[counts]].sum() / weights.sum())
@@ -100,50 +115,40 @@ class RecordHistory:
         ledgers: after each update.
         closed: its closed positions.
         rules: which classes are scored, and what is reckless.
-        portfolio: the days of the portfolio ledger.
-        classes: {asset class: (place of the first pair's ledger, days of the class ledger)}.
+        portfolio: the portfolio ledger; None where no update changed anything.
+        classes: {asset class: class ledger} of the classes that it trades.
+        n_before: updates that changed nothing, which come first.
         ended_ms: when the portfolio reached 0; from then on ledgers end at different records.
     """
 
     ledgers: LedgerHistory
     closed: ClosedPositions
     rules: ScoringRules
-    portfolio: _Days
-    classes: Mapping[TradePairCategory, tuple[int, _Days]]
+    portfolio: _Series | None
+    classes: Mapping[TradePairCategory, _Series]
+    n_before: int
     ended_ms: int | None
 
     def record(self, k: int, t_ms: int, account_size: float) -> Record | None:
         """The record after update k, which is at t; None without a ledger."""
-        marks = self.ledgers.marks_after(k)
-        if marks is None or (self.ended_ms is not None and self.ended_ms <= t_ms):
+        update = k - self.n_before
+        ended = self.ended_ms is not None and self.ended_ms <= t_ms
+        if self.portfolio is None or update < 0 or ended:
             return self._whole_record(k, t_ms, account_size)
-        if not marks["used"][0]:
+        if not self.portfolio.exists[update]:
             return None
-        oldest = self.ledgers.cps[0][marks["oldest"][0] : marks["oldest"][0] + 1]
-        # with one checkpoint, the newest is the oldest: no day is over
-        from_ms = int(start_ms(oldest)[0])
-        days = self.portfolio.between(from_ms, t_ms)
+        whole = self.portfolio.record(update)
         return Record(
-            mdd=self.ledgers.mdd_after(k, 0),
-            full_days=days.stop - days.start,
+            mdd=whole.mdd,
+            full_days=len(whole.returns),
             classes={
-                category: self._class_record(category, k, from_ms, t_ms)
+                category: self.classes[category].record(update)
+                if category in self.classes
+                else NO_RECORD
                 for category in self.rules.asset_classes
             },
             risk=self.closed.risk_at(t_ms, self.rules.risk_profile),
             account_size=account_size,
-        )
-
-    def _class_record(
-        self, category: TradePairCategory, k: int, from_ms: int, t_ms: int
-    ) -> ClassRecord:
-        ledger, series = self.classes.get(category, (0, None))
-        marks = self.ledgers.marks_after(k)
-        if series is None or marks is None or not marks["used"][ledger]:
-            return NO_RECORD
-        days = series.between(from_ms, t_ms)
-        return ClassRecord(
-            series.returns[days], series.pnl[days], self.ledgers.mdd_after(k, ledger)
         )
 
     def _whole_record(self, k: int, t_ms: int, account_size: float) -> Record | None:
@@ -159,17 +164,21 @@ def record_history(
 ) -> RecordHistory:
     """Records from the ledgers after each update of a schedule."""
     whole = ledgers.all_checkpoints()
-    classes = {}
-    for category in rules.asset_classes:
-        places = [i for i, name in enumerate(ledgers.names) if _is_of(name, category)]
-        if places:
-            classes[category] = places[0], _days(class_ledger(whole, category))
+    portfolio, classes = None, {}
+    if PORTFOLIO in whole:
+        portfolio = _series(ledgers, 0, whole[PORTFOLIO])
+        for category in rules.asset_classes:
+            places = [i for i, name in enumerate(ledgers.names) if _is_of(name, category)]
+            if places:
+                # value and drawdown of a class are those of the pair traded first (quirk 26)
+                classes[category] = _series(ledgers, places[0], class_ledger(whole, category))
     return RecordHistory(
         ledgers=ledgers,
         closed=closed,
         rules=rules,
-        portfolio=_days(whole[PORTFOLIO]) if PORTFOLIO in whole else _NO_DAYS,
+        portfolio=portfolio,
         classes=classes,
+        n_before=len(ledgers) - ledgers.n_kept,
         ended_ms=ended_ms,
     )
 
@@ -178,10 +187,20 @@ def _is_of(name: str, category: TradePairCategory) -> bool:
     return name != PORTFOLIO and TradePair.from_trade_pair_id(name).category is category
 
 
-def _days(ledger: PerfLedger) -> _Days:
-    dates, returns = daily_returns(ledger)
+def _series(ledgers: LedgerHistory, place: int, days_of: PerfLedger) -> _Series:
+    """The days of a ledger, seen through the window of the ledger at a place."""
+    dates, returns = daily_returns(days_of)
     begin_ms = dates.astype("datetime64[ms]").astype(np.int64)
-    return _Days(begin_ms, returns, daily_pnl(ledger)[1])
-
-
-_NO_DAYS = _Days(np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0))
+    times_ms = np.array(ledgers.times_ms[len(ledgers) - ledgers.n_kept :], dtype=np.int64)
+    # all ledgers of a trader share their window; the portfolio's is the oldest
+    oldest_ms = start_ms(ledgers.cps[0])[ledgers.oldest(0)]
+    first = np.searchsorted(begin_ms, oldest_ms)
+    last = np.searchsorted(begin_ms, times_ms - DAY_MS, side="right")
+    return _Series(
+        returns=returns,
+        pnl=daily_pnl(days_of)[1],
+        first=first.tolist(),
+        last=np.maximum(first, last).tolist(),
+        mdd=ledgers.lowest_mdds(place).tolist(),
+        exists=ledgers.exists(place).tolist(),
+    )
