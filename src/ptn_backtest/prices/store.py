@@ -11,9 +11,11 @@ either the old one or the new one.
 import fcntl
 import json
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -239,8 +241,14 @@ class CandleStore:
         end_ms: int = NEVER_MS,
     ) -> list[Path]:
         """Files whose period overlaps [start_ms, end_ms], in time order."""
-        paths = sorted(self._folder(trade_pair_id, timespan).glob("*.parquet"))
-        return [path for path in paths if _overlaps(path, timespan, start_ms, end_ms)]
+        folder = self._folder(trade_pair_id, timespan)
+        if not folder.is_dir():
+            return []
+        # names, not paths: a year of second candles has many files, and is asked for many times
+        names = sorted(name for name in os.listdir(folder) if name.endswith(".parquet"))
+        return [
+            folder / name for name in names if _overlaps(folder, name, timespan, start_ms, end_ms)
+        ]
 
     @contextmanager
     def _writing(self, folder: Path) -> Iterator[None]:
@@ -350,19 +358,29 @@ def _periods(timespan: Timespan, times_ms: NDArray[np.int64]) -> NDArray[np.date
     return moments.astype("datetime64[M]" if timespan is Timespan.MINUTE else "datetime64[D]")
 
 
-def _overlaps(path: Path, timespan: Timespan, start_ms: int, end_ms: int) -> bool:
-    period_type = _periods(timespan, np.empty(0, dtype=np.int64)).dtype
-    try:
-        period = np.array([path.stem], dtype=period_type)
-    except ValueError:
-        period = np.array(["NaT"], dtype=period_type)
-    if str(period[0]) != path.stem or np.isnat(period[0]):
+def _overlaps(folder: Path, name: str, timespan: Timespan, start_ms: int, end_ms: int) -> bool:
+    bounds = _period_bounds(name.removesuffix(".parquet"), timespan)
+    if bounds is None:
         raise CandleError(
-            f"{path} does not belong in a candle store: move it away, and import it with "
+            f"{folder / name} does not belong in a candle store: move it away, and import it with "
             "'ptn-backtest candles import'"
         )
+    first_ms, beyond_ms = bounds
+    return first_ms <= end_ms and start_ms < beyond_ms
+
+
+@cache
+def _period_bounds(stem: str, timespan: Timespan) -> tuple[int, int] | None:
+    """Begin of a file's period and of the next, ms; None where the name is no period."""
+    period_type = _periods(timespan, np.empty(0, dtype=np.int64)).dtype
+    try:
+        period = np.array([stem], dtype=period_type)
+    except ValueError:
+        return None
+    if str(period[0]) != stem or np.isnat(period[0]):
+        return None
     first, beyond = np.append(period, period + 1).astype("datetime64[ms]").astype(np.int64)
-    return bool(first <= end_ms and start_ms < beyond)
+    return int(first), int(beyond)
 
 
 def _without_leftovers(folder: Path) -> Iterator[Path]:
