@@ -27,7 +27,8 @@ check: $(VENV)/.installed-dev
 
 ## ratios, each side by side in one run
 bench: $(VENV)/.installed-dev
-	$(BIN)/python benchmarks/ledger_kernel.py
+	$(BIN)/python -m benchmarks.ledger_kernel
+	$(BIN)/python -m benchmarks.network $(BENCH)
 
 clean:
 	rm -rf $(VENV) runs

@@ -1,20 +1,21 @@
 """How many ticks a second the compiled kernel walks, against the plain-Python definition.
 
 Both build the same ledgers of the bundled test positions, side by side in one run, and the results
-are compared; machines are noisy, so the ratio is the figure. Run: make bench
+are compared; machines are noisy, so the ratio is the figure. Run: python -m benchmarks.ledger_kernel
 """
 
 import time
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ptn_backtest.clock import DAY_MS, MINUTE_MS, SECOND_MS
+from benchmarks.ticks import work_of
+from ptn_backtest.bundles.comparing import Comparison
+from ptn_backtest.clock import DAY_MS
 from ptn_backtest.ledger.builder import update_ledgers
 from ptn_backtest.ledger.definition import define_ledgers
 from ptn_backtest.ledger.state import LedgerState
-from ptn_backtest.ledger.timeline import TraderTimeline, build_timeline, open_ranges
+from ptn_backtest.ledger.timeline import build_timeline
 from ptn_backtest.positions.conversion import convert
 from ptn_backtest.positions.manager import PositionManager, up_to
 from ptn_backtest.positions.position import Position
@@ -24,23 +25,6 @@ from ptn_backtest.sources.bundled import BundledPositionSource, bundled_candles
 
 DAYS = 10
 REPEATS = 20
-
-
-def count_ticks(timeline: TraderTimeline, until_ms: int) -> int:
-    """Ticks x open positions in one update to a time (the rule of `docs/arithmetic.md`)."""
-    ranges = [r for mine in open_ranges([timeline], until_ms).values() for r in mine]
-    moments = {o.processed_ms for p in timeline.positions for o in p.orders}
-    ends = sorted({m for m in moments if m <= until_ms} | {until_ms})
-    count = 0
-    for last_ms, end_ms in pairwise(ends):
-        held = sum(opened <= last_ms and closed > last_ms for opened, closed in ranges)
-        at_ms = last_ms + 1
-        while held and at_ms < end_ms:
-            second_ms = at_ms - at_ms % SECOND_MS
-            by_second = end_ms - last_ms - 1 <= 30 * MINUTE_MS or end_ms - second_ms <= MINUTE_MS
-            count += held
-            at_ms += SECOND_MS if by_second or second_ms % MINUTE_MS else MINUTE_MS
-    return count
 
 
 def timed(work: Callable[[], LedgerState], repeats: int = 1) -> tuple[float, LedgerState]:
@@ -64,9 +48,12 @@ def compare(mine: tuple[Position, ...], candles: CandleSource) -> tuple[int, flo
     rows = {pair.trade_pair_id: row for row, pair in enumerate(pairs)}
     kernel_s, compiled = timed(lambda: update_ledgers(timeline, prices, rows, [until_ms]), REPEATS)
     python_s, defined = timed(lambda: define_ledgers(known, candles, [until_ms]))
-    if compiled.to_dict() != defined.to_dict():
-        raise SystemExit(f"{timeline.miner_hotkey}: kernel and definition differ")
-    return count_ticks(timeline, until_ms), kernel_s, python_s
+    # whole numbers exactly; the kernel takes logarithms of small changes by a series
+    comparison = Comparison(rtol=1e-11, atol=1e-16)
+    comparison.compare(timeline.miner_hotkey, compiled.to_dict(), defined.to_dict())
+    if comparison.differences:
+        raise SystemExit(f"kernel and definition differ: {comparison.differences[0]}")
+    return work_of([timeline], [until_ms], {}).n_valuations, kernel_s, python_s
 
 
 def main() -> None:

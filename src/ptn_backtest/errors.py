@@ -11,6 +11,7 @@
     │   └── MissingCandles     candles that a run needs are not in the store
     ├── SlippageError          an order's slippage has no rule
     ├── LedgerError            a ledger cannot be continued from the given state
+    ├── ExecutionError         workers died, or a cluster cannot be used
     ├── BundleError            a replay bundle is malformed
     └── NotAvailableYet        a documented feature that this version does not have
 
@@ -20,6 +21,10 @@ Each message says what was wrong, where, and what to do.
 
 class BacktestError(Exception):
     """Base of all errors below; a command prints it without a traceback."""
+
+
+class ExecutionError(BacktestError):
+    """Workers died, or a cluster cannot be used; what was done by then is kept."""
 
 
 class ConfigError(BacktestError):

@@ -4,9 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from ptn_backtest.backtest.execution import ParallelizationMode
 from ptn_backtest.backtest.manager import BacktestManager, update_times
-from ptn_backtest.errors import ConfigError, MissingCandles, NotAvailableYet
+from ptn_backtest.errors import ConfigError, MissingCandles
 from ptn_backtest.ledger.checkpoint import PORTFOLIO
 from ptn_backtest.ledger.manager import LedgerSettings
 from ptn_backtest.positions.conversion import convert
@@ -87,21 +86,6 @@ def test_one_failing_trader_is_set_aside_and_the_others_go_on(positions, candles
     assert "build its ledgers anew" in ledgers.failed[hotkey]
     others = [s for h, s in ledgers.states.items() if h != hotkey]
     assert {s.last_update_ms for s in others if s.ledgers} == {manager.update_times_ms[1]}
-
-
-@pytest.mark.parametrize("rule", ["run_challenge", "run_elimination"])
-def test_rules_are_refused_by_name(positions, candles, rule):
-    manager = made(positions, candles)
-    with pytest.raises(NotAvailableYet, match=rule):
-        manager.run(**{rule: True})
-    with pytest.raises(NotAvailableYet, match=rule):
-        manager.update(manager.update_times_ms[0], **{rule: True})
-
-
-@pytest.mark.parametrize("mode", [ParallelizationMode.MULTIPROCESSING, ParallelizationMode.PYSPARK])
-def test_parallel_modes_are_refused_by_name(positions, candles, mode):
-    with pytest.raises(NotAvailableYet, match=mode.name):
-        made(positions, candles, parallel_mode=mode)
 
 
 def test_missing_candles_are_named_before_the_replay_starts(positions, tmp_path):

@@ -1,7 +1,6 @@
 """Making bundles: exactly the run's ledgers, from just the candles that they need."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from ptn_backtest.bundles.bundle import Bundle, read_bundle
 from ptn_backtest.bundles.checking import check_bundle
 from ptn_backtest.bundles.exporting import export_bundle
 from ptn_backtest.clock import HOUR_MS, MINUTE_MS
-from ptn_backtest.errors import BundleError, ConfigError, MissingCandles, NotAvailableYet
+from ptn_backtest.errors import BundleError, CandleError, ConfigError, MissingCandles
 from ptn_backtest.positions.manager import PositionManager
 from ptn_backtest.prices.candles import Candles, CandleSource, Timespan
 from tests.bundles.made_bundles import (
@@ -186,10 +185,25 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path, run: Bundle
 
 def test_an_export_that_fails_leaves_nothing(tmp_path: Path, run: Bundle) -> None:
     before = sorted(tmp_path.rglob("*"))
-    rules = replace(run.settings, run_elimination=True)
-    with pytest.raises(NotAvailableYet, match="run_elimination"):
-        export_bundle(tmp_path / "x", run.positions, run.candles, rules)
+    with pytest.raises(CandleError, match="damaged"):
+        export_bundle(tmp_path / "x", run.positions, _Damaged(run.candles), run.settings)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+class _Damaged:
+    """Candles that can be read a few times, and then no more: the export has begun by then."""
+
+    def __init__(self, candles: CandleSource) -> None:
+        self._candles, self._left = candles, 3
+
+    def describe(self) -> str:
+        return "a damaged store"
+
+    def read(self, trade_pair_id: str, timespan: Timespan, start_ms: int, end_ms: int) -> Candles:
+        self._left -= 1
+        if self._left < 0:
+            raise CandleError("the store is damaged")
+        return self._candles.read(trade_pair_id, timespan, start_ms, end_ms)
 
 
 class _WithoutTheEnd:

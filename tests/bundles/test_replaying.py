@@ -10,8 +10,9 @@ import pytest
 from ptn_backtest.bundles.bundle import read_bundle
 from ptn_backtest.bundles.replay import Results, replay_bundle
 from ptn_backtest.clock import HOUR_MS, MINUTE_MS
-from ptn_backtest.errors import LedgerError, NotAvailableYet
-from ptn_backtest.ledger.builder import update_ledgers
+from ptn_backtest.errors import LedgerError
+from ptn_backtest.ledger.builder import advance_ledgers
+from ptn_backtest.ledger.history import LedgerHistory
 from ptn_backtest.ledger.state import LedgerState
 from ptn_backtest.ledger.timeline import TraderTimeline
 from tests.bundles.made_bundles import (
@@ -19,6 +20,7 @@ from tests.bundles.made_bundles import (
     BOB,
     END_MS,
     START_MS,
+    candles,
     order,
     position,
     scenario,
@@ -94,7 +96,7 @@ def test_portfolio_only_builds_have_no_ledgers_by_pair(tmp_path: Path) -> None:
     assert results["daily_by_trade_pair"] == {ALICE: {}, BOB: {}}
 
 
-def test_rules_are_refused_by_name(tmp_path: Path) -> None:
+def test_rules_tell_where_everybody_stands(tmp_path: Path) -> None:
     content = scenario(
         mode="backtest",
         now_ms=None,
@@ -103,9 +105,41 @@ def test_rules_are_refused_by_name(tmp_path: Path) -> None:
         run_challenge=True,
         run_elimination=True,
     )
-    found = read_bundle(write_bundle(tmp_path, content))
-    with pytest.raises(NotAvailableYet, match="run_challenge and run_elimination"):
-        replay_bundle(found)
+    results = replay_bundle(read_bundle(write_bundle(tmp_path, content)))
+    # as of their first orders
+    assert results["buckets"] == {
+        ALICE: ["CHALLENGE", START_MS + 30_500],
+        BOB: ["CHALLENGE", START_MS + 20 * HOUR_MS],
+    }
+    assert "eliminations" not in results
+    assert "buckets" not in replay_bundle(read_bundle(write_bundle(tmp_path, scenario())))
+
+
+def test_who_leaves_is_told_with_its_last_ledgers(tmp_path: Path) -> None:
+    updates = [START_MS + HOUR_MS, START_MS + 6 * HOUR_MS, END_MS]
+    content = scenario(
+        mode="backtest",
+        now_ms=None,
+        update_times_ms=updates,
+        start_time_ms=updates[0],
+        run_elimination=True,
+    )
+    content["positions"][1]["orders"][0]["leverage"] = -5.0
+    fallen_ms = START_MS + 5 * HOUR_MS + 30 * MINUTE_MS
+    rows = [
+        (pair, span, at, close * (1.05 if pair == "ETHUSD" and at >= fallen_ms else 1))
+        for pair, span, at, close in candles()
+    ]
+    results = replay_bundle(read_bundle(write_bundle(tmp_path, content, rows)))
+    (left,) = results["eliminations"]
+    assert (left["hotkey"], left["reason"]) == (ALICE, "MAX_TOTAL_DRAWDOWN")
+    assert left["elimination_initiated_time_ms"] == updates[1]
+    assert list(results["ledgers"]) == [BOB]
+    assert list(results["buckets"]) == [BOB]
+    last = results["ledgers_last_seen"][ALICE]
+    assert last["t_ms"] == updates[1]
+    lowest = min(cp["mdd"] for cp in last["bundle"]["portfolio"]["cps"])
+    assert left["dd"] == round((1 - lowest) * 100, 2) > 10
 
 
 def test_a_liquidation_is_told_with_its_prices(tmp_path: Path) -> None:
@@ -139,9 +173,46 @@ def test_a_liquidation_is_told_with_its_prices(tmp_path: Path) -> None:
         "BTCUSD_prev": [spread, 1],
         "portfolio_prev": [spread, 1],
     }
-    # of two pairs, a state does not tell what each was worth at that tick
     assert with_two_pairs["hotkey"] == BOB
-    assert "return_info" not in with_two_pairs
+    other = pytest.approx(1 - 0.001 * 0.1, rel=1e-15)
+    assert with_two_pairs["return_info"]["returns"] == {
+        "BTCUSD": [0.0, 1],
+        "ETHUSD": [other, 1],
+        "portfolio": [0.0, 2],
+        "BTCUSD_prev": [spread, 1],
+        "ETHUSD_prev": [other, 1],
+        "portfolio_prev": [pytest.approx((1 - 0.001 * 20) * (1 - 0.001 * 0.1), rel=1e-15), 2],
+    }
+
+
+def test_a_closed_position_counts_in_its_pair_at_a_liquidation(tmp_path: Path) -> None:
+    content = scenario()
+    content["positions"] = [
+        position(
+            BOB,
+            "a",
+            "BTCUSD",
+            [
+                order(1, "LONG", 0.1, 100.0, START_MS + 100),
+                order(2, "FLAT", 0.0, 110.0, START_MS + 200),
+            ],
+        ),
+        position(BOB, "b", "BTCUSD", [order(3, "LONG", 0.1, 100.0, START_MS + 300)]),
+        position(BOB, "c", "ETHUSD", [order(4, "LONG", 20.0, 50.0, START_MS + 300)]),
+    ]
+    crash_ms = START_MS + 2 * HOUR_MS
+    rows = [
+        (pair, "minute", at, price if pair == "BTCUSD" or at < crash_ms else price * 0.9)
+        for pair, price in (("BTCUSD", 100.0), ("ETHUSD", 50.0))
+        for at in range(START_MS, END_MS, MINUTE_MS)
+    ]
+    (lost,) = replay_bundle(read_bundle(write_bundle(tmp_path, content, rows)))[
+        "perf_ledger_eliminations"
+    ]
+    # 0.1 x 10 % gained, 0.001 of 0.2 in all paid; then 0.1 held at its entry
+    bitcoin = pytest.approx((1.01 * (1 - 0.0002)) * (1 - 0.0001), rel=1e-12)
+    assert lost["return_info"]["returns"]["BTCUSD"] == [bitcoin, 1]
+    assert lost["return_info"]["returns"]["portfolio"] == [0.0, 2]
 
 
 def test_a_trader_that_fails_is_told_and_the_others_go_on(
@@ -149,12 +220,14 @@ def test_a_trader_that_fails_is_told_and_the_others_go_on(
 ) -> None:
     found = read_bundle(write_bundle(tmp_path))
 
-    def fails_for_alice(timeline: TraderTimeline, *others: Any, **settings: Any) -> LedgerState:
+    def fails_for_alice(
+        timeline: TraderTimeline, *others: Any, **settings: Any
+    ) -> tuple[LedgerState, LedgerHistory]:
         if timeline.miner_hotkey == ALICE:
             raise LedgerError("no ledger for Alice")
-        return update_ledgers(timeline, *others, **settings)
+        return advance_ledgers(timeline, *others, **settings)
 
-    monkeypatch.setattr("ptn_backtest.ledger.manager.update_ledgers", fails_for_alice)
+    monkeypatch.setattr("ptn_backtest.ledger.manager.advance_ledgers", fails_for_alice)
     results = replay_bundle(found)
     assert results["failed_traders"] == {ALICE: "no ledger for Alice"}
     assert list(results["ledgers"]) == [BOB]

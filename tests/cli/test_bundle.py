@@ -55,17 +55,7 @@ def wrong(tmp_path: Path) -> Path:
     expected = write_expected(folder)
     expected["ledgers"][ALICE]["portfolio"]["cps"][1]["gain"] *= 1 + 1e-8
     expected["ledgers"][BOB]["portfolio"]["cps"][0]["n_updates"] += 1
-    change_expected(folder, {**expected, "scoring": {}})
-    return folder
-
-
-@pytest.fixture
-def with_rules(tmp_path: Path) -> Path:
-    times = {"now_ms": None, "update_times_ms": [END_MS], "start_time_ms": END_MS}
-    folder = write_bundle(
-        tmp_path / "rules", scenario(mode="backtest", run_elimination=True, **times)
-    )
-    change_expected(folder, {"positions": []})
+    change_expected(folder, {**expected, "moods": {}})
     return folder
 
 
@@ -84,7 +74,7 @@ def test_check_of_a_wrong_bundle_names_the_place_and_fails(good: Path, wrong: Pa
     assert f"{wrong}: ledgers/{ALICE}/portfolio/cps/1/gain: " in result.output
     assert "(1.0e-08)" in result.output
     assert f"{wrong}: ledgers/{BOB}/portfolio/cps/0/n_updates: " in result.output
-    assert f"{wrong}: NOT COMPARED (not computed by this version): scoring" in result.output
+    assert f"{wrong}: NOT COMPARED (no section that this version knows): moods" in result.output
     assert "2 folders: agrees 1, DIFFERS 1;" in result.output
 
 
@@ -100,41 +90,48 @@ def test_a_wider_tolerance_forgives_floats_and_never_integers(wrong: Path) -> No
     assert "n_updates" in result.output
 
 
-def test_what_cannot_be_checked_is_no_pass(
-    good: Path, wrong: Path, with_rules: Path, tmp_path: Path
-) -> None:
+def test_what_cannot_be_checked_is_no_pass(good: Path, wrong: Path, tmp_path: Path) -> None:
     without = write_bundle(tmp_path / "without")
-    result = invoke("check", good, with_rules)
-    assert result.exit_code == 3
-    assert f"{with_rules}  NOT CHECKED" in result.output
-    assert "run_elimination" in result.output
-    result = invoke("check", with_rules, without, good)
+    result = invoke("check", without, good)
     assert result.exit_code == 2
     assert f"{without}: {without} has no expected.json" in result.output
-    assert invoke("check", with_rules, without, wrong, good).exit_code == 1
+    assert invoke("check", without, wrong, good).exit_code == 1
     assert invoke("check", tmp_path / "nowhere").exit_code == 2
 
 
-def test_check_as_json(wrong: Path, with_rules: Path) -> None:
-    result = invoke("check", wrong, with_rules, "--json")
+def test_check_as_json(good: Path, wrong: Path) -> None:
+    result = invoke("check", wrong, good, "--json")
     assert result.exit_code == 1
     found = json.loads(result.output)
     first, second = found["checks"]
     assert found["verdict"] == first["verdict"] == "DIFFERS"
     assert first["n_differences"] == len(first["differences"]) == 2
     assert first["largest"]["path"] == f"ledgers/{BOB}/portfolio/cps/0/n_updates"
-    assert first["not_compared"] == {"scoring": "not computed by this version"}
+    assert first["not_compared"] == {"moods": "no section that this version knows"}
     assert first["sections"]["daily"]["n_differences"] == 0
-    assert second["verdict"] == "NOT CHECKED"
+    assert second["verdict"] == "agrees"
 
 
-def test_exit_codes_of_the_real_command(good: Path, wrong: Path, with_rules: Path) -> None:
+def test_exit_codes_of_the_real_command(good: Path, wrong: Path, tmp_path: Path) -> None:
+    assert process("check", good).returncode == 0
     assert process("check", good, wrong).returncode == 1
-    assert process("check", good, with_rules).returncode == 3
-    refused = process("run", with_rules)
+    refused = process("run", tmp_path / "nowhere")
     assert refused.returncode == 2
     assert refused.stderr.startswith("error: ")
-    assert "run_elimination" in refused.stderr
+
+
+def test_a_bundle_with_rules_is_checked_whole(tmp_path: Path) -> None:
+    times = {"now_ms": None, "update_times_ms": [END_MS], "start_time_ms": END_MS}
+    rules = {"run_challenge": True, "run_elimination": True, "run_scoring": True}
+    folder = write_bundle(tmp_path / "rules", scenario(mode="backtest", **times, **rules))
+    expected = write_expected(folder)
+    assert {"buckets", "scoring"} <= set(expected)
+    assert invoke("check", folder, "--rtol", 0, "--atol", 0).exit_code == 0
+    expected["buckets"][ALICE][0] = "MAINCOMP"
+    change_expected(folder, expected)
+    result = invoke("check", folder)
+    assert result.exit_code == 1
+    assert f"buckets/{ALICE}/0: CHALLENGE vs MAINCOMP" in result.output
 
 
 def test_run_writes_the_results_and_a_summary(

@@ -131,12 +131,11 @@ class BacktestConfig:
         return with_rules(load_rulebook(self.rulebook), self.rules)
 
     def recorded(self) -> dict[str, Any]:
-        """JSON-ready, for run.json: without credentials, and without where the output goes."""
-        outside = ("output", "run_name", "overwrite", "plots")
+        """JSON-ready, for run.json: without credentials, and without what changes no figure."""
+        outside = ("output", "run_name", "overwrite", "plots", "parallel_mode")
         settings = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in outside}
         if self.database_url:
             settings["database_url"] = hide_passwords(self.database_url)
-        settings["parallel_mode"] = self.parallel_mode.name
         return {name: _plain(value) for name, value in settings.items()}
 
 

@@ -23,6 +23,7 @@ from ptn_backtest.prices.quotes import quote_lookup
 from ptn_backtest.prices.store import CandleStore
 from ptn_backtest.sources.locate import open_source
 from ptn_backtest.sources.plagiarism import PlagiarismEvent, read_plagiarism_events
+from ptn_backtest.sources.record_table import read_records
 from ptn_backtest.sources.records import PositionQuery, PositionSource
 
 log = logging.getLogger(__name__)
@@ -95,8 +96,10 @@ def load_inputs(config: BacktestConfig) -> Inputs:
         query.history,
     )
     begun = time.perf_counter()
-    # reading and converting go hand in hand, so that records are never all in memory
-    conversion = convert(source.read(query), split=config.split_positions, strict=config.strict)
+    # rows that are not columns are converted as they are read: never are all records in memory
+    conversion = convert(
+        read_records(source, query), split=config.split_positions, strict=config.strict
+    )
     account_sizes = source.read_account_sizes(query)
     plagiarism_events, warnings = _plagiarism_events(config, source, query)
     loaded = time.perf_counter() - begun
@@ -233,16 +236,17 @@ def _time_range(
     config: BacktestConfig, positions: Sequence[Position], candles: CandleStore
 ) -> tuple[int, int]:
     """The settings' start and end; else the first order, and the end of the candles."""
-    orders_ms = [order.processed_ms for position in positions for order in position.orders]
-    if not orders_ms:
+    if not positions:
         return config.start_time_ms or 0, config.end_time_ms or config.start_time_ms or 0
-    start_ms = min(orders_ms) if config.start_time_ms is None else config.start_time_ms
+    first_ms = min(position.open_ms for position in positions)
+    last_ms = max(position.orders[-1].processed_ms for position in positions)
+    start_ms = first_ms if config.start_time_ms is None else config.start_time_ms
     end_ms = config.end_time_ms
     if end_ms is None:
         pairs = {position.trade_pair.trade_pair_id for position in positions}
         extents = [candles.extent(pair, Timespan.MINUTE) for pair in sorted(pairs)]
         ends = [extent.last_ms + MINUTE_MS for extent in extents if extent is not None]
-        end_ms = max(ends, default=max(orders_ms))
+        end_ms = max(ends, default=last_ms)
     if start_ms > end_ms:
         raise ConfigError(
             f"nothing to replay: the start ({format_time(start_ms)}) is later than the end "

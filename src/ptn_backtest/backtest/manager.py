@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from ptn_backtest.backtest.execution import ParallelizationMode, check_mode, map_traders
+from ptn_backtest.backtest.execution import ParallelizationMode, check_mode, open_execution
 from ptn_backtest.backtest.network import Network, Progress, RuleSwitches
+from ptn_backtest.backtest.watching import NobodyWatches, Watcher
 from ptn_backtest.clock import DAY_MS, format_time
 from ptn_backtest.errors import BacktestError, ConfigError
 from ptn_backtest.ledger.checkpoint import PerfLedger
-from ptn_backtest.ledger.manager import LedgerSettings, PerfLedgerManager
+from ptn_backtest.ledger.estimate import estimated_ticks
+from ptn_backtest.ledger.manager import LedgerSettings, PerfLedgerManager, TraderOutcome, TraderUnit
 from ptn_backtest.ledger.timeline import build_timeline, open_ranges
 from ptn_backtest.ledger.windows import second_windows
 from ptn_backtest.positions.manager import PositionManager, up_to
@@ -23,6 +25,8 @@ from ptn_backtest.sources.plagiarism import PlagiarismEvent
 from ptn_backtest.trade_pairs import TradePair
 
 log = logging.getLogger(__name__)
+
+_Outcome = TraderOutcome | BacktestError
 
 
 class BacktestManager:
@@ -57,6 +61,7 @@ class BacktestManager:
         missing_candles: Literal["error", "hold"] = "error",
         update_times_ms: Sequence[int] | None = None,
         plagiarism_events: Sequence[PlagiarismEvent] = (),
+        watcher: Watcher | None = None,
     ) -> None:
         """Read the candles and make every trader's timeline; no ledger is built yet.
 
@@ -68,20 +73,27 @@ class BacktestManager:
             interval_ms: time between updates.
             settings: rulebook, slippage, window.
             account_sizes: {hotkey: [(update time in ms, USD), ...]}.
-            parallel_mode: how traders are worked on.
+            parallel_mode: how traders are worked on; what it starts (processes, a Spark session)
+                ends with `close`, or when the manager is no longer used.
             missing_candles: "error" or "hold" (the last value stays).
             update_times_ms: exact update times in place of start, end and interval.
             plagiarism_events: recorded ones, in time order.
+            watcher: told how far the ledgers are.
 
         Raises:
             ConfigError: the times are out of order.
             MissingCandles: with "error", where a position is open and minute candles are missing.
-            NotAvailableYet: a mode that this version does not have.
+            ExecutionError: the parallel mode cannot be used here.
         """
         check_mode(parallel_mode)
         self.update_times_ms = tuple(update_times_ms or update_times(start_ms, end_ms, interval_ms))
         end_ms = self.update_times_ms[-1]
         self.positions = PositionManager(up_to(positions, end_ms))
+        n_traders = len(self.positions.hotkeys)
+        # first of all, so that processes get ready while timelines and prices are made
+        self._execution = open_execution(parallel_mode, candles, n_traders=n_traders)
+        self._watcher = watcher or NobodyWatches()
+        self._done: dict[str, tuple[TraderUnit, _Outcome]] = {}
         timelines = {
             hotkey: build_timeline(
                 mine,
@@ -104,7 +116,6 @@ class BacktestManager:
             price_rows={pair: row for row, pair in enumerate(needs)},
         )
         self.warnings += _without_seconds(pairs, self.perf_ledger_manager.prices)
-        self._mode = parallel_mode
         self.timings: dict[str, float] = {"ledgers": 0.0, "rules": 0.0}
         lookback_ms = settings.rulebook.eliminations.closing_price_ms
 
@@ -151,6 +162,12 @@ class BacktestManager:
         A ledger does not depend on other traders until the rules end it. So each trader goes through
         all times in one piece, then the rules look at what every update left; the outcome is that
         of `update` called for each time in turn.
+
+        Where it was stopped by an error, or by an interruption, calling it again goes on with the
+        traders that were not done.
+
+        Raises:
+            ExecutionError: workers died; the message names the trader.
         """
         switches = RuleSwitches(run_challenge, run_elimination, run_scoring)
         self._update(self.update_times_ms, switches)
@@ -158,6 +175,10 @@ class BacktestManager:
     def get_perf_ledgers(self, *, portfolio_only: bool = False) -> dict[str, dict[str, PerfLedger]]:
         """{hotkey: {"portfolio" or trade pair id: ledger}}, hotkeys sorted."""
         return self.perf_ledger_manager.get_perf_ledgers(portfolio_only=portfolio_only)
+
+    def close(self) -> None:
+        """End what the parallel mode started; ledgers and network stay."""
+        self._execution.close()
 
     @property
     def prices(self) -> PriceTable:
@@ -189,8 +210,8 @@ class BacktestManager:
         manager = self.perf_ledger_manager
         gone = self.network.state.eliminations
         units = manager.units(times_ms, leave_out=gone, keep_history=keep_history)
+        outcomes = self._outcomes(units)
         progress = {}
-        outcomes = map_traders(self._mode, manager.update_trader, units)
         for unit, outcome in zip(units, outcomes, strict=True):
             hotkey = unit.timeline.miner_hotkey
             manager.keep(hotkey, outcome)
@@ -198,6 +219,32 @@ class BacktestManager:
                 rules = manager.settings.rulebook.scoring
                 progress[hotkey] = Progress(unit, outcome.history, outcome.state, rules)
         return progress
+
+    def _outcomes(self, units: Sequence[TraderUnit]) -> list[_Outcome]:
+        """What comes of each unit; what is done when an error ends this is not done again."""
+        waiting = [unit for unit in units if self._known(unit) is None]
+        ticks = [estimated_ticks(unit) for unit in waiting]
+        self._watcher.begin(len(waiting), sum(ticks), self._execution.process_ids())
+        try:
+            update = self.perf_ledger_manager.trader_update
+            for i, outcome in self._execution.map(update, waiting):
+                self._done[waiting[i].timeline.miner_hotkey] = waiting[i], outcome
+                self._watcher.done(ticks[i])
+        finally:
+            self._watcher.end()
+        done, self._done = self._done, {}
+        return [done[unit.timeline.miner_hotkey][1] for unit in units]
+
+    def _known(self, unit: TraderUnit) -> _Outcome | None:
+        """The outcome of an equal unit, from an update that was not finished."""
+        before, outcome = self._done.get(unit.timeline.miner_hotkey, (None, None))
+        same = (
+            before is not None
+            and before.state is unit.state
+            and before.update_times_ms == unit.update_times_ms
+            and before.keep_history == unit.keep_history
+        )
+        return outcome if same else None
 
     def _evaluate(
         self, progress: dict[str, Progress], times_ms: Sequence[int], k: int, switches: RuleSwitches

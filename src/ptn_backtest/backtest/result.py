@@ -56,9 +56,8 @@ class RunResult:
         positions: replayed positions, by hotkey, then open time.
         rejections: what was set aside.
         liquidations: portfolios that reached 0.
-        events: every change that the network's rules made, in time order.
-        standings: {hotkey: where it stands at the end}, of those still in the network; {} without
-            rules.
+        events: every change that the network's rules made, in the order of evaluations.
+        standings: {hotkey: where it stands at the end}, of those still in the network.
         eliminations: who left, in time order.
         scores: of all traders, one per evaluation, where that was asked for.
         competitions: of those who compete for the ranks, one per evaluation that ranked.

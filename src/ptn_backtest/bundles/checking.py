@@ -14,7 +14,8 @@ from ptn_backtest.errors import BundleError
 _NOTES = ("reference_seconds", "made_by", "synthetic")
 """What expected.json may say about itself, beside results."""
 
-_NOT_YET = "not computed by this version"
+_UNKNOWN = "no section that this version knows"
+_UNTOLD = "a replay cannot tell the returns at this liquidation"
 _NO_FEE = "the expected results have an error in its place"
 
 
@@ -85,7 +86,6 @@ def check_bundle(folder: Path | str, rtol: float = RTOL, atol: float = ATOL) -> 
 
     Raises:
         BundleError: the bundle is malformed, or has no expected.json.
-        NotAvailableYet: the bundle needs rules that this version does not have.
     """
     bundle = read_bundle(folder)
     if bundle.expected is None:
@@ -126,7 +126,7 @@ def _comparable(
     file: Path, expected: Mapping[str, Any]
 ) -> tuple[Results, dict[str, list[int]], dict[str, str]]:
     """What to compare, positions by uuid; when to ask for their fees; what is left out, and why."""
-    left_out = {name: _NOT_YET for name in expected if name not in (*SECTIONS, *_NOTES)}
+    left_out = {name: _UNKNOWN for name in expected if name not in (*SECTIONS, *_NOTES)}
     chosen: Results = {name: expected[name] for name in SECTIONS if name in expected}
     fee_times: dict[str, list[int]] = {}
     try:
@@ -193,4 +193,4 @@ def _leave_out_untold(results: Results, expected: Results, left_out: dict[str, s
     for i, event in enumerate(results.get(name, ())[: len(wanted)]):
         if "return_info" not in event and isinstance(wanted[i], dict):
             wanted[i] = {key: value for key, value in wanted[i].items() if key != "return_info"}
-            left_out[f"{name}/{i}/return_info"] = _NOT_YET
+            left_out[f"{name}/{i}/return_info"] = _UNTOLD

@@ -99,7 +99,6 @@ def export_bundle(
         BundleError: there is something in the folder.
         ConfigError: an unknown trader, a range outside the run's, or nothing to export.
         MissingCandles: with "error".
-        NotAvailableYet: `expected`, and the settings need the network's rules.
     """
     folder = Path(folder).resolve()
     _refuse_what_is_there(folder)

@@ -1,17 +1,19 @@
 """Replaying a bundle: results in the format of its expected.json."""
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from ptn_backtest.backtest.manager import BacktestManager
 from ptn_backtest.bundles.bundle import Bundle
 from ptn_backtest.bundles.rule_sections import rule_sections
+from ptn_backtest.ledger.breach import Breach
 from ptn_backtest.ledger.checkpoint import PORTFOLIO, PerfLedger
 from ptn_backtest.ledger.daily import Dates, Floats, daily_pnl, daily_returns
 from ptn_backtest.ledger.manager import LedgerSettings
 from ptn_backtest.ledger.state import LedgerState
 from ptn_backtest.positions.accounting import PositionState, carry_fee_at, replay
-from ptn_backtest.positions.manager import PositionManager
+from ptn_backtest.positions.manager import PositionManager, up_to
 from ptn_backtest.positions.order import Order
 from ptn_backtest.positions.position import Position
 from ptn_backtest.results.run_folder import json_ready
@@ -72,9 +74,9 @@ def replay_bundle(
         )
     states = manager.perf_ledger_manager.states
     eliminations = [
-        _elimination(hotkey, state, state.liquidated_ms, bundle.positions)
+        _elimination(bundle, hotkey, state, state.liquidation)
         for hotkey, state in sorted(states.items(), key=_liquidation_order)
-        if state.liquidated_ms is not None
+        if state.liquidation is not None
     ]
     if eliminations:
         results["perf_ledger_eliminations"] = eliminations
@@ -200,37 +202,54 @@ def _liquidation_order(item: tuple[str, LedgerState]) -> tuple[int, str]:
     return state.liquidated_ms or 0, hotkey
 
 
-def _elimination(
-    hotkey: str, state: LedgerState, at_ms: int, positions: Collection[Position]
-) -> Results:
+def _elimination(bundle: Bundle, hotkey: str, state: LedgerState, lost: Breach) -> Results:
     found: Results = {
         "hotkey": hotkey,
-        "elimination_initiated_time_ms": at_ms,
+        "elimination_initiated_time_ms": lost.time_ms,
         "dd": 0.0,
         "reason": "LIQUIDATED",
         "price_info": {k: list(v) for k, v in state.ledgers[PORTFOLIO].last_known_prices.items()},
     }
-    returns = _last_returns(state, at_ms, [p for p in positions if p.miner_hotkey == hotkey])
+    mine = [position for position in bundle.positions if position.miner_hotkey == hotkey]
+    returns = _last_returns(bundle, state, lost, mine)
     if returns is not None:
         found["return_info"] = {"dd_stats": {}, "returns": returns}
     return found
 
 
 def _last_returns(
-    state: LedgerState, at_ms: int, positions: Collection[Position]
+    bundle: Bundle, state: LedgerState, lost: Breach, positions: Collection[Position]
 ) -> dict[str, list[float]] | None:
-    """Value and number of positions of each ledger at the tick of a liquidation and the one before.
+    """Value and number of open positions of each ledger at the tick of a liquidation and the one before.
 
-    None where a state does not tell: of several pairs only the product is known to be 0, and the
-    record before the first tick of a step is no tick.
+    None where a state does not tell: without pair ledgers, of a pair with nothing open, at an order,
+    and where the record before is no tick.
     """
     pairs = [name for name in state.ledgers if name != PORTFOLIO]
-    if len(pairs) > 1 or at_ms - state.ledgers[PORTFOLIO].last_update_ms <= 1:
+    held = {one.position_uuid: one.return_at_close for one in lost.positions}
+    open_pairs = [one.trade_pair_id for one in lost.positions]
+    at_order = any(order.processed_ms == lost.time_ms for p in positions for order in p.orders)
+    after_a_tick = lost.time_ms - state.ledgers[PORTFOLIO].last_update_ms > 1
+    if not pairs or set(pairs) != set(open_pairs) or at_order or not after_a_tick:
         return None
-    known = sum(position.open_ms < at_ms for position in positions)
-    now = {name: [0.0, known] for name in (*pairs, PORTFOLIO)}
+    known = up_to(positions, lost.time_ms)
+    rulebook, use_slippage = bundle.settings.rulebook, bundle.settings.use_slippage
+    values = {
+        one.position_uuid: replay(one, rulebook, use_slippage=use_slippage).return_at_close
+        for one in known
+    } | held
+    now: dict[str, list[float]] = {
+        pair: [
+            math.prod(
+                values[one.position_uuid] for one in known if one.trade_pair.trade_pair_id == pair
+            ),
+            open_pairs.count(pair),
+        ]
+        for pair in pairs
+    }
+    now[PORTFOLIO] = [lost.value, len(open_pairs)]
     before = {
-        f"{name}_prev": [float(state.ledgers[name].cps["prev_portfolio_ret"][-1]), known]
-        for name in now
+        f"{name}_prev": [float(state.ledgers[name].cps["prev_portfolio_ret"][-1]), count]
+        for name, (_, count) in now.items()
     }
     return now | before

@@ -12,15 +12,15 @@ import click
 from ptn_backtest.cli.run import config_from_options, config_options
 from ptn_backtest.cli.times import time_option
 from ptn_backtest.clock import format_time
-from ptn_backtest.errors import BacktestError, BundleError, NotAvailableYet
+from ptn_backtest.errors import BacktestError, BundleError
 
 if TYPE_CHECKING:
     from ptn_backtest.bundles.bundle import BundleSettings
     from ptn_backtest.bundles.checking import BundleCheck
     from ptn_backtest.bundles.comparing import Difference
 
-AGREES, DIFFERS, ERROR, NOT_CHECKED = "agrees", "DIFFERS", "ERROR", "NOT CHECKED"
-_EXIT_CODES = {DIFFERS: 1, ERROR: 2, NOT_CHECKED: 3, AGREES: 0}
+AGREES, DIFFERS, ERROR = "agrees", "DIFFERS", "ERROR"
+_EXIT_CODES = {DIFFERS: 1, ERROR: 2, AGREES: 0}
 """By verdict; of several folders, the first of these that occurs decides."""
 
 _NAMED = 8
@@ -118,14 +118,13 @@ def check(folders: Sequence[Path], rtol: float, atol: float, show: int, as_json:
 
     Integers, texts and structure must be equal, floats within the tolerance. Shown are the number of
     values compared, the largest difference and where it is (replay vs expected). What expected.json
-    holds and this version does not compute is named: it was not compared.
+    holds and a replay cannot tell is named: it was not compared.
 
     \b
     Exit code:
       0  everything that was compared agrees, in every folder
       1  a folder differs
       2  none differs, but one is malformed or has no expected.json
-      3  none of these, but one needs rules that this version does not have
 
     \b
     Examples:
@@ -139,8 +138,7 @@ def check(folders: Sequence[Path], rtol: float, atol: float, show: int, as_json:
         try:
             found = check_bundle(folder, rtol, atol)
         except BacktestError as error:
-            verdict = NOT_CHECKED if isinstance(error, NotAvailableYet) else ERROR
-            rows.append({"folder": str(folder), "verdict": verdict, "reason": str(error)})
+            rows.append({"folder": str(folder), "verdict": ERROR, "reason": str(error)})
         else:
             rows.append(_check_json(folder, found))
     verdict = next(name for name in _EXIT_CODES if any(row["verdict"] == name for row in rows))

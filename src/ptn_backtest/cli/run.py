@@ -45,7 +45,7 @@ _VALUES: dict[str, tuple[str, str]] = {
     "capital": ("USD", "What leverage 1 stands for, for slippage. Default: 100000."),
     "leverage_cap": ("LEVERAGE", "What if: no position holds more than this."),
     "delay_orders_ms": ("MS", "What if: orders come later by this, at the price of then."),
-    "parallel_mode": ("MODE", "SERIAL (0, default); PYSPARK (1), MULTIPROCESSING (2) will follow."),
+    "parallel_mode": ("MODE", "SERIAL (0, default), PYSPARK (1), MULTIPROCESSING (2): one result."),
     "target_ledger_window_ms": ("MS", "Time that checkpoints may cover. Default: 120 days."),
     "missing_candles": ("error|hold", "Refuse a run without them (default), or let values stay."),
     "output": ("FOLDER", "Where run folders are written. Default: runs."),
@@ -130,11 +130,12 @@ def execute(config: "BacktestConfig") -> Path:
     from rich.console import Console  # noqa: PLC0415 - slow to import
 
     from ptn_backtest.backtest.run import run_backtest  # noqa: PLC0415
+    from ptn_backtest.cli.progress import ProgressBar  # noqa: PLC0415
     from ptn_backtest.report.html import write_report  # noqa: PLC0415
     from ptn_backtest.report.summary import print_summary  # noqa: PLC0415
     from ptn_backtest.results.run_folder import write_run  # noqa: PLC0415
 
-    result = run_backtest(config)
+    result = run_backtest(config, ProgressBar())
     folder = config.output / (config.run_name or default_name(result))
     write_run(folder, result, overwrite=config.overwrite or config.run_name is None)
     report = write_report(folder, result)

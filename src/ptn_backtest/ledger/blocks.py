@@ -51,6 +51,8 @@ def take_block(
         if _is_a_loss(book, n_ticks, last_ms):
             return 0
         _keep_last(book, timeline, prices, at_ms, step_ms, n_ticks)
+    elif _is_watched_loss(book, last_ms):
+        return 0
     for ledger in range(len(book.ledgers)):
         if ledger == PORTFOLIO_LEDGER or book.pairs[ledger - 1].open:
             if moves:
@@ -220,6 +222,16 @@ def _multiply(values: Floats, factors: Floats) -> None:
 def _multiply_by(values: Floats, factor: float, n_ticks: int) -> None:
     for k in range(n_ticks):
         values[k] *= factor
+
+
+@compiled
+def _is_watched_loss(book: Book, last_ms: int) -> bool:
+    """Whether the value that stays is beyond the limit, and the noted drawdown has grown too old."""
+    row, loss = book.ledgers[PORTFOLIO_LEDGER], book.losses[DRAWDOWN]
+    if loss.time_ms != NONE_MS and loss.time_ms >= last_ms - loss.window_ms:
+        return False
+    value = book.cps[PORTFOLIO_LEDGER, row.used - 1].prev_portfolio_ret
+    return bool((1 - value / row.peak) * 100 >= loss.limit_percent)
 
 
 @compiled

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ptn_backtest.errors import BacktestError
 from ptn_backtest.ledger.builder import advance_ledgers
@@ -49,6 +49,13 @@ class TraderUnit:
     update_times_ms: Sequence[int]
     keep_history: bool = False
 
+    def without_orders(self) -> "TraderUnit":
+        """The same work with positions by name only, light to send: their orders are arrays."""
+        names = tuple(
+            replace(position, orders=(), stored={}) for position in self.timeline.positions
+        )
+        return replace(self, timeline=replace(self.timeline, positions=names))
+
 
 @dataclass(frozen=True, slots=True)
 class TraderOutcome:
@@ -61,6 +68,39 @@ class TraderOutcome:
 
     state: LedgerState
     history: LedgerHistory
+
+
+@dataclass(frozen=True, slots=True)
+class TraderUpdate:
+    """What an update does to a trader: a pure function of its unit, for any process to call.
+
+    Attributes:
+        settings: what decides the figures.
+        prices: candles and market hours of every pair traded.
+        price_rows: {trade_pair_id: row in `prices`}.
+    """
+
+    settings: LedgerSettings
+    prices: PriceTable
+    price_rows: Mapping[str, int]
+
+    def __call__(self, unit: TraderUnit) -> TraderOutcome | BacktestError:
+        """What the update gives, or why it gives nothing."""
+        try:
+            state, history = advance_ledgers(
+                unit.timeline,
+                self.prices,
+                self.price_rows,
+                unit.update_times_ms,
+                unit.state,
+                portfolio_only=self.settings.portfolio_only,
+                window_ms=self.settings.window_ms,
+                drawdown_limit=self.settings.rulebook.eliminations.drawdown_limit,
+                keep_history=unit.keep_history,
+            )
+        except BacktestError as error:
+            return error
+        return TraderOutcome(state, history)
 
 
 @dataclass(slots=True)
@@ -82,6 +122,7 @@ class PerfLedgerManager:
     price_rows: Mapping[str, int]
     states: dict[str, LedgerState] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+    _trader_update: TraderUpdate | None = field(default=None, init=False, repr=False)
 
     def units(
         self,
@@ -110,23 +151,18 @@ class PerfLedgerManager:
         state = self.states.get(hotkey, NEW)
         return TraderUnit(self.timelines[hotkey], state, update_times_ms, keep_history)
 
+    @property
+    def trader_update(self) -> TraderUpdate:
+        """The function that updates a trader; the same object as long as nothing is replaced."""
+        made = self._trader_update
+        if made is None or made.prices is not self.prices or made.settings is not self.settings:
+            made = TraderUpdate(self.settings, self.prices, self.price_rows)
+            self._trader_update = made
+        return made
+
     def update_trader(self, unit: TraderUnit) -> TraderOutcome | BacktestError:
         """What the update gives, or why it gives nothing; changes nothing here."""
-        try:
-            state, history = advance_ledgers(
-                unit.timeline,
-                self.prices,
-                self.price_rows,
-                unit.update_times_ms,
-                unit.state,
-                portfolio_only=self.settings.portfolio_only,
-                window_ms=self.settings.window_ms,
-                drawdown_limit=self.settings.rulebook.eliminations.drawdown_limit,
-                keep_history=unit.keep_history,
-            )
-        except BacktestError as error:
-            return error
-        return TraderOutcome(state, history)
+        return self.trader_update(unit)
 
     def keep(self, hotkey: str, outcome: TraderOutcome | BacktestError) -> None:
         """Take over what `update_trader` gave."""

@@ -126,11 +126,11 @@ def open_ranges(
     """{trade_pair_id: [(open, close), ...]} in ms; a position that stays open ends at `end_ms`."""
     ranges: dict[str, list[tuple[int, int]]] = {}
     for timeline in timelines:
-        orders, bounds = timeline.arrays.columns.orders, timeline.arrays.accounts.bounds
+        (rows, orders), bounds = timeline.arrays.columns, timeline.arrays.accounts.bounds
         for i, position in enumerate(timeline.positions):
             close = bounds["close"][i]
             closed_ms = int(orders["time_ms"][close]) if close >= 0 else end_ms
-            opened_ms = position.orders[0].processed_ms
+            opened_ms = int(orders["time_ms"][rows["first"][i]])
             pair = position.trade_pair.trade_pair_id
             ranges.setdefault(pair, []).append((opened_ms, min(closed_ms, end_ms)))
     return {pair: sorted(ranges[pair]) for pair in sorted(ranges)}

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptn_backtest.positions.position import Position
+from ptn_backtest.positions.recorded_orders import ORDER, order_rows
 from ptn_backtest.rulebook import Rulebook
 from ptn_backtest.trade_pairs import TradePair
 
@@ -35,18 +36,6 @@ POSITION = np.dtype(
 """A position: its orders are rows `first` to before `last`. `pair`: index among the trader's pairs.
 `stored`: index as it was stored. `account_size`: USD. `pair_fee`, `spread_rate`: fractions.
 `carry_*`: the pair's `CarryRule`."""
-
-ORDER = np.dtype(
-    [
-        ("kind", np.int64),
-        ("leverage", np.float64),
-        ("price", np.float64),
-        ("slippage", np.float64),
-        ("time_ms", np.int64),
-        ("src", np.int64),
-    ]
-)
-"""An order: `kind` is 1 LONG, -1 SHORT, 0 FLAT; `leverage` is signed; `slippage` a fraction."""
 
 
 class PositionColumns(NamedTuple):
@@ -88,12 +77,8 @@ def position_columns(positions: Sequence[Position], rulebook: Rulebook) -> Posit
     rows["account_size"] = [position.account_size for position in positions]
     for name in ("pair_fee", "spread_rate", *(n for n in POSITION.names or () if "carry" in n)):
         rows[name] = [terms[position.trade_pair][name] for position in positions]
-    orders = [
-        (o.order_type.sign, o.leverage, o.price, o.slippage, o.processed_ms, o.src)
-        for position in positions
-        for o in position.orders
-    ]
-    return PositionColumns(rows, np.array(orders, dtype=ORDER))
+    orders = [order_rows(position.orders) for position in positions]
+    return PositionColumns(rows, np.concatenate([np.empty(0, dtype=ORDER), *orders]))
 
 
 def _terms(pair: TradePair, rulebook: Rulebook) -> Mapping[str, float]:

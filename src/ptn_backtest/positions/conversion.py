@@ -14,18 +14,17 @@ from enum import Enum
 from typing import Any
 
 from ptn_backtest.errors import InvalidPosition, UnknownTradePair
-from ptn_backtest.positions.order import PRICELESS_SOURCES, Order, OrderType
+from ptn_backtest.positions.order import LAST_MS, PRICELESS_SOURCES, Order, OrderType
 from ptn_backtest.positions.position import Position
 from ptn_backtest.positions.rejection import Reason, Rejection
 from ptn_backtest.positions.splitting import split_position
+from ptn_backtest.positions.table_conversion import judge_columns
 from ptn_backtest.sources.numeric import real_number, whole_number
+from ptn_backtest.sources.record_table import RecordTable
 from ptn_backtest.sources.records import Fields, OrderRecord, PositionRecord
 from ptn_backtest.trade_pairs import TradePair
 
 log = logging.getLogger(__name__)
-
-LAST_MS = 253_402_300_799_999
-"""The end of the year 9999; a later time is in another unit than milliseconds."""
 
 _ORDER_TYPES: Mapping[object, OrderType] = {kind.value: kind for kind in OrderType}
 
@@ -57,7 +56,7 @@ def convert(
     """Judge and convert every record.
 
     Args:
-        records: as a source yields them.
+        records: as a source yields them; of a `RecordTable`, what is plainly sound stays columns.
         split: also split positions that hold several trades (see `positions.splitting`).
         strict: stop at the first record that would be set aside.
 
@@ -90,6 +89,9 @@ def judge(
     A uuid counts as taken by the first position that was found with it, replayable or not, and
     an order's uuid by the first position that was kept.
     """
+    if isinstance(records, RecordTable):
+        yield from _judge_table(records)
+        return
     seen = _Seen()
     for record in records:
         try:
@@ -98,6 +100,14 @@ def judge(
             verdict = _rejection(record, fault)
             log.info("set aside: %s", explain(verdict))
         yield record, verdict
+
+
+def _judge_table(table: RecordTable) -> Iterator[tuple[PositionRecord, Position | Rejection]]:
+    for record, position in judge_columns(table):
+        if position is None:  # by itself, because no uuid of a table is there twice
+            yield from judge([record])
+        else:
+            yield record, position
 
 
 def explain(rejection: Rejection) -> str:

@@ -10,6 +10,9 @@ MIN_LEVERAGE = 0.001
 MAX_LEVERAGE = 500.0
 """Bounds of the |leverage| of an order that is not FLAT, as the network's own orders check."""
 
+LAST_MS = 253_402_300_799_999
+"""The end of the year 9999; a later time is in another unit than milliseconds."""
+
 
 class OrderType(StrEnum):
     """Direction of an order, or of a position."""

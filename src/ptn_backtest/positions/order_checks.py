@@ -161,7 +161,7 @@ def _events(recorded: Sequence[_Recorded]) -> list[_Event]:
             lanes[each.index],
             order,
             each.held[k],
-            each.position.orders[each.n_live :] if k + 1 == each.n_live else (),
+            tuple(each.position.orders[each.n_live :]) if k + 1 == each.n_live else (),
         )
         for each in recorded
         for k, order in enumerate(each.position.orders[: each.n_live])

@@ -245,7 +245,7 @@ class CandleStore:
         if not folder.is_dir():
             return []
         # names, not paths: a year of second candles has many files, and is asked for many times
-        names = sorted(name for name in os.listdir(folder) if name.endswith(".parquet"))
+        names = sorted(name for name in os.listdir(folder) if name.endswith(".parquet"))  # noqa: PTH208
         return [
             folder / name for name in names if _overlaps(folder, name, timespan, start_ms, end_ms)
         ]

@@ -100,6 +100,7 @@ class Rank:
         rank: 1 for the best.
         score: class score.
         threshold: smallest score in the main competition; a score of 0 never is.
+        best_score: the largest score of the class.
         n_scored: how many were scored together.
     """
 
@@ -107,6 +108,7 @@ class Rank:
     rank: int
     score: float
     threshold: float
+    best_score: float
     n_scored: int
 
     @property
@@ -144,8 +146,20 @@ def best_ranks(scores: Scores, ranks: int) -> dict[str, Rank]:
         for hotkey, score, n_above in zip(
             scores.hotkeys, table.score.tolist(), above.tolist(), strict=True
         ):
-            mine = Rank(category, n_above + 1, score, threshold, len(ascending))
+            mine = Rank(
+                category=category,
+                rank=n_above + 1,
+                score=score,
+                threshold=threshold,
+                best_score=float(ascending[-1]),
+                n_scored=len(ascending),
+            )
             known = best.get(hotkey)
-            if known is None or (mine.is_in, -mine.rank) > (known.is_in, -known.rank):
+            if known is None or _standing_key(mine) > _standing_key(known):
                 best[hotkey] = mine
     return best
+
+
+def _standing_key(rank: Rank) -> tuple[bool, bool, bool, int]:
+    """The larger, the better: where nobody has a score, all share rank 1, which says nothing."""
+    return rank.is_in, rank.score > 0, rank.best_score > 0, -rank.rank

@@ -127,7 +127,8 @@ def _enter_challenge(round_: Round) -> None:
             standing.bucket is Bucket.CHALLENGE and standing.since_ms != first_ms
         ):
             round_.standings.pop(hotkey, None)
-            entered = Standing(Bucket.CHALLENGE, first_ms)
+            mark = standing.failed if standing else None
+            entered = Standing(Bucket.CHALLENGE, first_ms, failed=mark)
             figures = {"first_order_ms": first_ms}
             round_.move(hotkey, entered, EventKind.ENTERED, "first order", figures)
 
@@ -150,6 +151,8 @@ def _inspect_and_rank(round_: Round) -> tuple[Scores | None, dict[str, Failure]]
         return None, {}
     failures, candidates = {}, []
     for hotkey in inspected:
+        if round_.members[hotkey].first_order_ms is None:
+            continue  # when it registered is not known: its time begins with its first order
         found = inspect(
             round_.standings[hotkey],
             round_.members[hotkey],
@@ -209,16 +212,20 @@ def _promote_and_demote(round_: Round, scores: Scores, hotkeys: Collection[str])
 def _with_lost_portfolios(round_: Round, failures: Mapping[str, Failure]) -> dict[str, Failure]:
     """All failures, in the order in which they are recorded: a trader leaves for the first of these.
 
-    Liquidation, then challenge and plagiarism, then the drawdown of those who are in MAINCOMP now.
+    Liquidations by their ticks, then challenge and plagiarism, then the drawdown of those who are in
+    MAINCOMP now.
     """
-    found: dict[str, Failure] = {}
-    for hotkey in round_.standings:
-        lost = round_.members[hotkey].liquidation
-        if lost:
-            figures = {"tick_ms": lost.time_ms, "peak": lost.peak}
-            reason = EliminationReason.LIQUIDATED
-            found[hotkey] = Failure(reason, _LIQUIDATED_PERCENT, figures)
-    found = {**failures, **found}
+    lost = {hotkey: round_.members[hotkey].liquidation for hotkey in round_.standings}
+    ends = sorted((one.time_ms, hotkey, one.peak) for hotkey, one in lost.items() if one)
+    found = {
+        hotkey: Failure(
+            EliminationReason.LIQUIDATED,
+            _LIQUIDATED_PERCENT,
+            {"tick_ms": tick_ms, "peak": peak},
+        )
+        for tick_ms, hotkey, peak in ends
+    }
+    found |= {hotkey: failure for hotkey, failure in failures.items() if hotkey not in found}
     for hotkey in round_.in_buckets(Bucket.MAINCOMP):
         record = None if hotkey in found else round_.record(hotkey)
         if record is not None:

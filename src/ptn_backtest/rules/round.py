@@ -1,7 +1,7 @@
 """The working state of one evaluation: standings that move, and the events that say so."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ptn_backtest.rulebook import Rulebook
 from ptn_backtest.rules.bucket import Bucket
@@ -55,8 +55,13 @@ class Round:
         reason: str = "",
         figures: Figures | None = None,
     ) -> None:
-        """Put a trader where it now stands, and say so."""
+        """Put a trader where it now stands, and say so.
+
+        A mark that it would have been eliminated stays with it wherever it goes.
+        """
         before = self.standings.get(hotkey)
+        if before and before.failed and not standing.failed:
+            standing = replace(standing, failed=before.failed)
         self.standings[hotkey] = standing
         self.events.append(
             Event(

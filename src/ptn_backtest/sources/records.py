@@ -12,6 +12,9 @@ from ptn_backtest.sources.plagiarism import PlagiarismEvents
 
 Fields: TypeAlias = Mapping[str, Any]
 
+POSITION_FIELDS = ("miner_hotkey", "position_uuid", "trade_pair_id", "open_ms", "account_size")
+"""Fields of a position that the replay uses."""
+
 STORED_FIELDS = (
     "position_type",
     "close_ms",

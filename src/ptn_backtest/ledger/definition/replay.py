@@ -60,11 +60,12 @@ class _Step:
 class _Replay:
     """One trader's ledgers on their way through time.
 
-    `holdings` are in the order of products: pairs by first trade, in a pair by open time, ties as
-    stored. `stored` are the same as they were given.
+    `in_ledger_order`: pairs by first trade, in a pair by open time, ties as stored. `holdings` are the
+    same in the order of products, `stored` as they were given.
     """
 
     stored: list[Holding]
+    in_ledger_order: list[Holding]
     holdings: list[Holding]
     closes: dict[tuple[str, Timespan], dict[int, float]]
     session_ms: dict[str, list[int]]
@@ -126,9 +127,11 @@ def define_ledgers(
             found = candles.read(pair_id, timespan, begin_ms, update_times_ms[-1])
             both = zip(found.start_ms.tolist(), found.close.tolist(), strict=True)
             closes[pair_id, timespan] = dict(both)
+    ordered = [h for pair_id in pairs for h in by_open if h.pair_id == pair_id]
     replay = _Replay(
         stored=stored,
-        holdings=[h for pair_id in pairs for h in by_open if h.pair_id == pair_id],
+        in_ledger_order=ordered,
+        holdings=list(ordered),
         closes=closes,
         session_ms={pair_id: session_edges(p.category).tolist() for pair_id, p in pairs.items()},
         account_sizes=sorted(account_sizes),
@@ -374,7 +377,7 @@ def _watch_drawdown(replay: _Replay, step: _Step, at_ms: int, value: float) -> N
 def _loss(replay: _Replay, step: _Step, at_ms: int, value: float) -> Breach:
     """A moment with every open position: in the last record of a step, with the batch's orders."""
     held = []
-    for h in replay.holdings:
+    for h in replay.in_ledger_order:
         if not h.is_open:
             continue
         worth = (h.price, h.candle_ms, h.value)

@@ -32,7 +32,7 @@ _EXAMPLES = (
 _SHOWN_OPTIONS = ("host", "port", "unix_socket")
 """Options of a URL's query that say where the server is; others may be secrets."""
 
-_CONNECT_SECONDS = 10
+CONNECT_SECONDS = 10
 _MYSQL_SLOW_READER_SECONDS = 86_400
 """MySQL hangs up on a client that does not read for `net_write_timeout` (60 s as shipped);
 here the reader may build a ledger between two rows."""
@@ -142,7 +142,7 @@ def open_engine(url: URL, *, read_only: bool) -> Engine:
     kind = url.get_backend_name()
     if kind == "sqlite":
         return _sqlite_engine(url, read_only=read_only)
-    timeout = {} if "connect_timeout" in url.query else {"connect_timeout": _CONNECT_SECONDS}
+    timeout = {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_SECONDS}
     try:
         engine = sqlalchemy.create_engine(url, poolclass=NullPool, connect_args=timeout)
     except ImportError as error:

@@ -3,18 +3,21 @@
 import logging
 import warnings
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from sqlalchemy import Connection, inspect
 from sqlalchemy.exc import SAWarning
-from sqlalchemy.types import FLOAT, TypeEngine
+from sqlalchemy.types import FLOAT, BigInteger, Boolean, Double, Integer, String, TypeEngine
 
 from ptn_backtest.errors import SchemaError
 from ptn_backtest.sources.database.mapping import (
     REQUIRED,
     SchemaMapping,
+    TimeUnit,
     did_you_mean,
     mapped_columns,
 )
+from ptn_backtest.sources.database.schema import TABLES
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +64,37 @@ def check_mapping(
     for table, name in sorted(single):
         log.warning("%s.%s holds four-byte floats: about seven digits are right", table, name)
     return frozenset(single)
+
+
+def is_like_ours(connection: Connection, mapping: SchemaMapping, table: str) -> bool:
+    """Whether a table has our columns' types and its uuid as key, under whatever names.
+
+    Then a driver's typed columns hold just what `decoding` would make of the rows.
+    """
+    there = mapping.tables[table]
+    uuid = "position_uuid" if table == "positions" else "order_uuid"
+    if any(
+        column.constant is not None or column.values or column.unit is not TimeUnit.MS
+        for column in there.columns.values()
+    ):
+        return False
+    found = _columns(connection, mapping, table) or {}
+    key = inspect(connection).get_pk_constraint(str(there.table), schema=mapping.schema)
+    return key["constrained_columns"] == [there.columns[uuid].column] and all(
+        isinstance(found[str(column.column)], _alike(TABLES[table].c[ours].type))
+        for ours, column in mapped_columns(there)
+    )
+
+
+def _alike(ours: TypeEngine[object]) -> tuple[type[TypeEngine[Any]], ...]:
+    match ours:
+        case Boolean():
+            return (Boolean, Integer)  # MySQL's BOOL is a TINYINT
+        case BigInteger() | Integer():
+            return (Integer,)
+        case Double():
+            return (Double,)
+    return (String,)
 
 
 def _columns(

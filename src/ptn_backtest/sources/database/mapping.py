@@ -15,10 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ptn_backtest.errors import ConfigError
-from ptn_backtest.sources.records import ORDER_FIELDS, STORED_FIELDS
-
-POSITION_FIELDS = ("miner_hotkey", "position_uuid", "trade_pair_id", "open_ms", "account_size")
-"""Columns of `positions` that become `PositionRecord.fields`."""
+from ptn_backtest.sources.records import ORDER_FIELDS, POSITION_FIELDS, STORED_FIELDS
 
 COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

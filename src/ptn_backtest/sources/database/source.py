@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, CursorResult, inspect
 
 from ptn_backtest.clock import NEVER_MS
+from ptn_backtest.sources.database.bulk import BulkReader, NotInBulk
 from ptn_backtest.sources.database.connect import (
     database_errors,
     open_engine,
@@ -20,13 +21,16 @@ from ptn_backtest.sources.database.connect import (
     snapshot,
 )
 from ptn_backtest.sources.database.decoding import row_decoder
-from ptn_backtest.sources.database.inspection import check_mapping
-from ptn_backtest.sources.database.mapping import OUR_SCHEMA, POSITION_FIELDS, SchemaMapping
+from ptn_backtest.sources.database.inspection import check_mapping, is_like_ours
+from ptn_backtest.sources.database.joining import join
+from ptn_backtest.sources.database.mapping import OUR_SCHEMA, SchemaMapping
 from ptn_backtest.sources.database.schema import VERSION, check_version
 from ptn_backtest.sources.database.statements import Rows, Statements
 from ptn_backtest.sources.plagiarism import PlagiarismEvents, collect
+from ptn_backtest.sources.record_table import RecordTable
 from ptn_backtest.sources.records import (
     ALL,
+    POSITION_FIELDS,
     STORED_FIELDS,
     EliminationRecord,
     OrderRecord,
@@ -101,6 +105,44 @@ class DatabasePositionOrderSource:
             orphans,
             time.perf_counter() - started,
         )
+
+    def read_table(self, query: PositionQuery = ALL) -> RecordTable | None:
+        """The same records as `read`, as columns: faster, and without an object per row.
+
+        None where it takes a look at each row: the driver for columns is not installed, the
+        database or the query is not one that it reads exactly, or rows are there that must be
+        told apart one by one (docs/loading.md).
+
+        Raises:
+            SourceError: as `read`.
+        """
+        started = time.perf_counter()
+        with database_errors(self._url), snapshot(self._engine) as connection:
+            statements = self._statements(connection, "positions", "orders")
+            strange = [
+                mapped.table
+                for name, mapped in self._mapping.tables.items()
+                if name in ("positions", "orders")
+                and not is_like_ours(connection, self._mapping, name)
+            ]
+        if strange:
+            log.info("reading row by row: types or key of %s are not ours", strange)
+            return None
+        try:
+            found = BulkReader(self._url, self._engine.dialect, statements).fetch(query)
+            names = [str(self._mapping.tables[name].table) for name in ("positions", "orders")]
+            table = join(found.pop("positions"), found.pop("orders"), query, names[0], names[1])
+        except NotInBulk as reason:
+            log.info("reading row by row: %s", reason)
+            return None
+        _log_query(self.describe(), query)
+        log.info(
+            "read %d positions with %d orders as columns in %.3f s",
+            len(table),
+            len(table.orders),
+            time.perf_counter() - started,
+        )
+        return table
 
     def get_positions_with_orders(
         self, start_ms: int, end_ms: int, miner_hotkeys: Sequence[str]

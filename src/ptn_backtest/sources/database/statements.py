@@ -105,6 +105,28 @@ class Statements:
             .order_by(*self._by_text(of), *self._by_stored_order(orders))
         )
 
+    def positions_alone(self, query: PositionQuery) -> Rows:
+        """The positions without their orders, in no order, those opened after the end too."""
+        positions = self._table("positions", "p")
+        return select(*self._columns("positions", positions, query)).where(
+            self._chosen(positions, query)
+        )
+
+    def orders_alone(self, query: PositionQuery) -> Rows:
+        """The orders of `positions_alone` and of none, up to the query's end, in no order."""
+        orders = self._table("orders", "o")
+        found = select(*self._columns("orders", orders, query))
+        until = self._placed_until(orders, query)
+        if query.hotkeys is None and query.history == "full":
+            return found.where(until)
+        positions = self._table("positions", "p")
+        uuid = self._at(positions, "positions", "position_uuid")
+        chosen = self._chosen(positions, query)
+        if query.hotkeys is None:
+            chosen = or_(chosen, uuid.is_(None))
+        joined = orders.outerjoin(positions, uuid == self._order_of(orders))
+        return found.select_from(joined).where(until, chosen)
+
     def of_traders(self, name: str, hotkeys: Sequence[str] | None) -> Rows:
         """Rows of another table, in no order."""
         rows = self._table(name, "t")
@@ -145,6 +167,15 @@ class Statements:
                 found = cast(found, Text)
             columns.append(found.label(f"{name}_{ours}"))
         return columns
+
+    def _chosen(self, positions: FromClause, query: PositionQuery) -> ColumnElement[bool]:
+        chosen: ColumnElement[bool] = true()
+        if query.hotkeys is not None:
+            hotkey = self._at(positions, "positions", "miner_hotkey")
+            chosen = and_(chosen, hotkey.in_(query.hotkeys))
+        if query.history == "range":
+            chosen = and_(chosen, self._closed_since(positions, query.start_ms))
+        return chosen
 
     def _placed_until(self, orders: FromClause, query: PositionQuery) -> ColumnElement[bool]:
         placed = self._at(orders, "orders", "processed_ms")

@@ -1,0 +1,101 @@
+"""A whole replay of a network in this process: seconds by phase, counts, peak memory."""
+
+import resource
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from benchmarks.stopwatch import Stopwatch
+from benchmarks.workload import Workload
+from ptn_backtest.backtest.config import BacktestConfig
+from ptn_backtest.backtest.run import run_backtest
+from ptn_backtest.report.html import write_report
+from ptn_backtest.results.run_folder import write_run
+
+_DATABASE = "ptn_backtest.sources.database.source:DatabasePositionOrderSource"
+_MANAGER = "ptn_backtest.backtest.manager:BacktestManager"
+_PLACES = {
+    "ptn_backtest.backtest.loading:load_inputs": "change",
+    f"{_DATABASE}.read": "load",
+    f"{_DATABASE}.read_account_sizes": "load",
+    f"{_DATABASE}.read_plagiarism_events": "load",
+    "ptn_backtest.backtest.loading:convert": "convert",
+    f"{_MANAGER}.__init__": "plan",
+    f"{_MANAGER}.run": "rules",
+    f"{_MANAGER}._update_ledgers": "ledgers",
+    "ptn_backtest.ledger.builder:run_updates": "kernel",
+}
+
+PHASES = {
+    "load": "rows of the database, as records",
+    "convert": "records judged, as positions",
+    "change": "what-if and slippage, which are off, and the time range",
+    "plan": "timelines, check of candles, price table",
+    "kernel": "compiled: every tick of every ledger",
+    "ledgers": "Python around the kernel: state in, state and history out",
+    "rules": "challenge, eliminations, scores; and anew the ledgers of those who leave",
+    "gather": "fingerprints, states of all positions, counts",
+    "write": "run folder",
+    "report": "report.html",
+}
+"""The phases of a run in their order, and what is in them."""
+
+
+def config_of(work: Workload, output: Path) -> BacktestConfig:
+    """The settings of a measured run: daily, all rules on."""
+    return BacktestConfig(
+        use_database_positions=True,
+        database_url=work.url,
+        candles=work.candles,
+        start_time_ms=work.start_ms,
+        end_time_ms=work.end_ms,
+        run_challenge=True,
+        run_elimination=True,
+        run_scoring=True,
+        missing_candles="hold",
+        output=output,
+    )
+
+
+def measure_replay(work: Workload, folder: Path) -> dict[str, Any]:
+    """Replay the network, and write run folder and report.
+
+    Returns:
+        `seconds` and `cpu_seconds` by phase; peak_bytes of this process; the counts of the run, and
+        how many traders were eliminated and liquidated.
+    """
+    watch = Stopwatch()
+    with watch.watching(_PLACES), watch.phase("gather"):
+        result = run_backtest(config_of(work, folder.parent))
+        with watch.phase("write"):
+            write_run(folder, result, overwrite=True)
+        with watch.phase("report"):
+            write_report(folder, result)
+    return {
+        "seconds": _by_phase(watch.seconds),
+        "cpu_seconds": _by_phase(watch.cpu_seconds),
+        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1_024,
+        "counts": dict(result.counts),
+        "eliminations": len(result.eliminations),
+        "liquidations": len(result.liquidations),
+    }
+
+
+def warm_up() -> float:
+    """Load what is compiled, by a run of the test positions; seconds that it took."""
+    begun = time.perf_counter()
+    with TemporaryDirectory() as folder:
+        output = Path(folder)
+        result = run_backtest(BacktestConfig(use_test_positions=True, output=output))
+        write_report(write_run(output / "run", result), result)
+    return time.perf_counter() - begun
+
+
+def _by_phase(seconds: Mapping[tuple[str, ...], float]) -> dict[str, float]:
+    total = dict.fromkeys(PHASES, 0.0)
+    for path, took in seconds.items():
+        # the rules build the ledgers of those who leave a second time
+        total["rules" if path[-2:] == ("rules", "kernel") else path[-1]] += took
+    return total

@@ -1,0 +1,315 @@
+"""Processes that run a function on numbered units, and what happens when one of them dies."""
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from ptn_backtest.backtest.execution.arena import Arena, Place, new_arena_file
+from ptn_backtest.errors import ExecutionError
+
+log = logging.getLogger(__name__)
+
+WORKER_MODULE = "ptn_backtest.backtest.execution.worker"
+TRIES = 2
+"""A unit whose worker died is given to another one; after this many deaths the work stops."""
+
+N_ARENAS = 3
+"""Shared files of a task: the function's, the units', and the worker's for its results."""
+
+_AHEAD = 2
+"""Units that a worker has in hand: the next one waits there, so that it never waits for us."""
+
+_LAST_WORDS_S = 5.0
+"""How long a worker that left its line may take to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a worker is told before units; then come `N_ARENAS` descriptors.
+
+    Attributes:
+        function: where the function lies in the first arena; units lie in the second, and results
+            go to the third.
+    """
+
+    function: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What a worker is given: a unit's number, and where it lies."""
+
+    number: int
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a worker says of a unit.
+
+    Attributes:
+        number: of the unit.
+        result: where the result lies in the worker's arena; None after a fault.
+        fault: an exception that the function let through.
+    """
+
+    number: int
+    result: Place | None
+    fault: BaseException | None = None
+
+
+@dataclass(slots=True)
+class _Worker:
+    """A worker as we know it.
+
+    Attributes:
+        process: the process.
+        line: its messages, and ours.
+        channel: the socket under the line, for descriptors.
+        task: what it was last told.
+        results: arena that it writes to in this task.
+        in_hand: units that it has not answered, the one under way first.
+    """
+
+    process: "subprocess.Popen[bytes]"
+    channel: socket.socket
+    line: "Connection[Any, Any]"
+    task: Task | None = None
+    results: Arena | None = None
+    in_hand: deque[int] = field(default_factory=deque)
+
+
+class WorkerPool:
+    """Workers of their own programs, which start at once and end with the pool.
+
+    They are no children by fork, for this process may have threads, and do not import the user's
+    main module. They belong to no terminal, so that Ctrl-C reaches only us; a worker whose pool is
+    gone, however that happened, reads the end of its line and ends.
+    """
+
+    def __init__(self, n_workers: int) -> None:
+        """Start them; they import what they need while we go on."""
+        self._n_workers = n_workers
+        self._workers = [_start() for _ in range(n_workers)]
+        self._shared: tuple[Callable[[Any], Any], Arena, Place] | None = None
+
+    def process_ids(self) -> list[int]:
+        """Of the workers."""
+        return [worker.process.pid for worker in self._workers]
+
+    def map(
+        self,
+        function: Callable[[Any], Any],
+        unit_of: Callable[[int], Any],
+        order: Sequence[int],
+        name_of: Callable[[int], str],
+    ) -> Iterator[tuple[int, Any]]:
+        """(number of a unit, result) as they are done.
+
+        Args:
+            function: importable, and pure: a unit may be tried twice. The last one is kept in
+                shared memory, so that handing in the same object again costs nothing.
+            unit_of: what it is called with, by number; asked for when it is given to a worker.
+            order: the units' numbers in the order in which they are begun.
+            name_of: a unit by its name, for messages.
+
+        Raises:
+            ExecutionError: a unit's worker died `TRIES` times.
+        """
+        if not order:
+            return
+        self._workers += [_start() for _ in range(self._n_workers - len(self._workers))]
+        functions, place = self._share(function)
+        given = Arena(new_arena_file())
+        try:
+            mapping = _Mapping(
+                self._workers, Task(place), (functions, given), unit_of, deque(order), name_of
+            )
+            yield from mapping.answers()
+        finally:
+            given.close()
+            self._end_task()
+
+    def close(self) -> None:
+        """End all workers."""
+        for worker in self._workers:
+            _end(worker)
+        self._workers.clear()
+        if self._shared is not None:
+            self._shared[1].close()
+            self._shared = None
+
+    def _share(self, function: Callable[[Any], Any]) -> tuple[Arena, Place]:
+        if self._shared is not None and self._shared[0] is function:
+            return self._shared[1:]
+        if self._shared is not None:
+            self._shared[1].close()
+        arena = Arena(new_arena_file())
+        self._shared = function, arena, arena.put(function)
+        return self._shared[1:]
+
+    def _end_task(self) -> None:
+        """Let go of what the task used; who still works on it, because it was left, is ended."""
+        for worker in list(self._workers):
+            _forget_task(worker)
+            if worker.in_hand:
+                _end(worker)
+                self._workers.remove(worker)
+
+
+@dataclass(slots=True)
+class _Mapping:
+    """One map: who works on what.
+
+    Attributes:
+        workers: who works; one that dies is replaced in the list.
+        task: what they are told.
+        arenas: of the function and of the units.
+        unit_of: a unit by its number.
+        waiting: numbers of the units that nobody has in hand.
+        name_of: a unit by its name.
+        deaths: {number: how many workers died at this unit}.
+        n_units: all of them.
+        n_missing: those without a result.
+        early_deaths: workers that died before they had a unit.
+    """
+
+    workers: list[_Worker]
+    task: Task
+    arenas: tuple[Arena, Arena]
+    unit_of: Callable[[int], Any]
+    waiting: deque[int]
+    name_of: Callable[[int], str]
+    deaths: dict[int, int] = field(default_factory=dict)
+    n_units: int = 0
+    n_missing: int = 0
+    early_deaths: int = 0
+
+    def answers(self) -> Iterator[tuple[int, Any]]:
+        """Hand out units and take results until all are done."""
+        self.n_units = self.n_missing = len(self.waiting)
+        for worker in self.workers:
+            self._hand_out(worker)
+        while self.n_missing:
+            lines = {id(worker.line): worker for worker in self.workers}
+            for line in wait([worker.line for worker in self.workers]):
+                worker = lines[id(line)]
+                answer = _heard(worker)
+                if answer is None:
+                    self._replace(worker)
+                else:
+                    yield self._take(worker, answer)
+
+    def _take(self, worker: _Worker, answer: Answer) -> tuple[int, Any]:
+        worker.in_hand.remove(answer.number)
+        if answer.fault is not None:
+            raise answer.fault
+        if worker.results is None or answer.result is None:
+            raise ExecutionError(f"no result of {self.name_of(answer.number)}; please report this")
+        result = worker.results.get(answer.result)
+        self.n_missing -= 1
+        self._hand_out(worker)
+        return answer.number, result
+
+    def _hand_out(self, worker: _Worker) -> None:
+        """Give the worker what it may have in hand."""
+        # one that is dead cannot be told: that is noticed when we listen to it
+        with contextlib.suppress(OSError):
+            if worker.task is not self.task:
+                _tell(worker, self.task, self.arenas)
+            while self.waiting and len(worker.in_hand) < _AHEAD:
+                number = self.waiting.popleft()
+                worker.in_hand.append(number)
+                worker.line.send(Unit(number, self.arenas[1].put(self.unit_of(number))))
+
+    def _replace(self, dead: _Worker) -> None:
+        """A new worker for one that died, with the unit that it was at to be tried again."""
+        how = _bury(dead)
+        if dead.in_hand:
+            lost = dead.in_hand[0]
+            self.deaths[lost] = self.deaths.get(lost, 0) + 1
+            deaths, what = self.deaths[lost], self.name_of(lost)
+        else:
+            self.early_deaths += 1
+            deaths, what = self.early_deaths, "before the first trader"
+        if deaths >= TRIES:
+            n_done = self.n_units - self.n_missing
+            raise ExecutionError(
+                f"{what}: {deaths} worker processes died one after the other (the last {how}). "
+                f"{n_done} of {self.n_units} traders are done. If the machine ran out of "
+                "memory, free some, or use fewer processors (taskset -c 0 ...); else leave this "
+                "trader out, or see where it stops with parallel_mode = SERIAL"
+            )
+        log.warning("%s: the worker process %s; trying again", what, how)
+        self.waiting.extendleft(reversed(dead.in_hand))
+        fresh = _start()
+        self.workers[self.workers.index(dead)] = fresh
+        self._hand_out(fresh)
+
+
+def _start() -> _Worker:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        process = subprocess.Popen(  # noqa: S603 - our own module
+            [sys.executable, "-P", "-m", WORKER_MODULE, str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        )
+    return _Worker(process, ours, Connection(os.dup(ours.fileno())))
+
+
+def _tell(worker: _Worker, task: Task, arenas: tuple[Arena, Arena]) -> None:
+    """Send a task, its arenas, and an empty one for the worker's results."""
+    _forget_task(worker)
+    worker.task, worker.results = task, Arena(new_arena_file())
+    worker.line.send(task)
+    descriptors = [arena.descriptor for arena in (*arenas, worker.results)]
+    socket.send_fds(worker.channel, [b"a"], descriptors)
+
+
+def _heard(worker: _Worker) -> Answer | None:
+    """The worker's next answer; None if it died."""
+    try:
+        answer = worker.line.recv()
+    except (OSError, EOFError):
+        return None
+    return answer if isinstance(answer, Answer) else None
+
+
+def _forget_task(worker: _Worker) -> None:
+    worker.task = None
+    if worker.results is not None:
+        worker.results.close()
+        worker.results = None
+
+
+def _bury(dead: _Worker) -> str:
+    """Clean up after a worker that left its line; how it ended, in words."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        dead.process.wait(timeout=_LAST_WORDS_S)
+    _end(dead)
+    code = dead.process.returncode
+    if code < 0:
+        return f"was killed by {signal.Signals(-code).name}"
+    return f"ended with exit code {code}"
+
+
+def _end(worker: _Worker) -> None:
+    """End a worker at once; it holds nothing that would have to be saved."""
+    worker.line.close()
+    worker.channel.close()
+    _forget_task(worker)
+    worker.process.kill()
+    worker.process.wait()

@@ -1,0 +1,193 @@
+"""PYSPARK: traders as rows of a DataFrame, candles read by the executors from the store.
+
+Only the DataFrame API, so that it works through Spark Connect too. `docs/parallel.md` tells how to
+choose a cluster.
+"""
+
+import importlib.util
+import logging
+import os
+import pickle
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from ptn_backtest.backtest.execution.spark_tasks import RESULT_FIELDS, Job, run_rows
+from ptn_backtest.clock import NEVER_MS
+from ptn_backtest.errors import BacktestError, ExecutionError
+from ptn_backtest.ledger.estimate import estimated_ticks
+from ptn_backtest.ledger.manager import TraderOutcome, TraderUnit, TraderUpdate
+from ptn_backtest.ledger.timeline import open_ranges
+from ptn_backtest.prices.candles import CandleSource, Timespan
+from ptn_backtest.prices.store import CandleStore
+
+log = logging.getLogger(__name__)
+
+TICKS_PER_TASK = 50_000_000
+"""Work of one task, about a second: much more than reading its candles."""
+
+MIN_TASKS = 8
+"""Smaller networks are still split into so many tasks, for clusters with several executors."""
+
+
+def require_spark() -> None:
+    """Check that a session can be had.
+
+    Raises:
+        ExecutionError: the message says what to install.
+    """
+    if importlib.util.find_spec("pyspark") is None:
+        raise ExecutionError(
+            "parallel_mode = PYSPARK needs pyspark: pip install 'ptn-backtest[spark]'"
+        )
+    home = os.environ.get("JAVA_HOME")
+    has_java = shutil.which("java") or (home and (Path(home) / "bin" / "java").exists())
+    if not has_java and not os.environ.get("SPARK_REMOTE") and _active_session() is None:
+        raise ExecutionError(
+            "parallel_mode = PYSPARK needs Java 17 or later for a Spark of its own: install it "
+            "(Debian: apt-get install openjdk-17-jre-headless), or name a Spark Connect server in "
+            "the environment: SPARK_REMOTE=sc://host:15002"
+        )
+
+
+class Spark:
+    """PYSPARK; `contract.Execution` says what it promises.
+
+    An active session is used and left alone; where there is none, one is made, and stopped at
+    `close`.
+    """
+
+    def __init__(self, candles: CandleSource) -> None:
+        """Find or make a session.
+
+        Args:
+            candles: a store is read by the executors where it lies; anything else is first written
+                as a store to a temporary folder, which the executors must be able to read.
+
+        Raises:
+            ExecutionError: there is no pyspark or Java, or the cluster cannot be reached.
+        """
+        require_spark()
+        self._candles = candles
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._written_until_ms = -NEVER_MS
+        session = _active_session()
+        self._ours = session is None
+        self._session = _new_session() if session is None else session
+
+    def map(
+        self, update: TraderUpdate, units: Sequence[TraderUnit]
+    ) -> Iterator[tuple[int, TraderOutcome | BacktestError]]:
+        """As one Spark job; outcomes come when it is over."""
+        if not units:
+            return
+        job = Job(update.settings, str(self._store_path(units)))
+        rows = unit_rows(units)
+        n_tasks = len(rows["task"].unique())
+        frame = self._session.createDataFrame(rows)
+        # by range, because by hash two tasks might share a partition
+        spread = frame.repartitionByRange(n_tasks, "task")
+        try:
+            found = spread.mapInArrow(partial(run_rows, job), RESULT_FIELDS).toArrow()
+        except Exception as fault:
+            raise ExecutionError(
+                f"the Spark job failed: {_last_line(fault)}. Executors need ptn-backtest "
+                f"installed, and must be able to read the candle store at {job.store}"
+            ) from fault
+        for row in found.to_pylist():
+            yield row["number"], pickle.loads(row["outcome"])  # noqa: S301 - by our own code
+
+    def process_ids(self) -> Sequence[int]:
+        """None of this machine."""
+        return ()
+
+    def close(self) -> None:
+        """Stop the session, if it is ours."""
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+        if self._ours:
+            self._ours = False
+            self._session.stop()
+
+    def _store_path(self, units: Sequence[TraderUnit]) -> Path:
+        """The candle store's folder; other candles are written as one first."""
+        if isinstance(self._candles, CandleStore):
+            return self._candles.root.resolve()
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="ptn-backtest-candles-")
+        folder = Path(self._folder.name) / "candles"
+        end_ms = max(unit.update_times_ms[-1] for unit in units)
+        if end_ms > self._written_until_ms:
+            ranges = open_ranges((unit.timeline for unit in units), end_ms)
+            spans = {pair: (mine[0][0], end_ms) for pair, mine in ranges.items()}
+            write_store(folder, self._candles, spans)
+            self._written_until_ms = end_ms
+        return folder
+
+
+def unit_rows(units: Sequence[TraderUnit]) -> pa.Table:
+    """A row per unit: its number, its task (tasks have about equal work), and the unit itself."""
+    ticks = [estimated_ticks(unit) for unit in units]
+    wanted = max(MIN_TASKS, sum(ticks) // TICKS_PER_TASK)
+    work = [0] * min(len(units), wanted)
+    task = [0] * len(units)
+    for i in sorted(range(len(units)), key=lambda i: -ticks[i]):
+        task[i] = min(range(len(work)), key=lambda each: work[each])
+        work[task[i]] += ticks[i] + 1
+    return pa.table(
+        {
+            "number": pa.array(range(len(units)), pa.int64()),
+            "task": pa.array(task, pa.int64()),
+            "unit": pa.array([pickle.dumps(u.without_orders(), 5) for u in units], pa.binary()),
+        }
+    )
+
+
+def write_store(
+    folder: Path, candles: CandleSource, ranges: Mapping[str, tuple[int, int]]
+) -> CandleStore:
+    """Write the candles of these pairs, {trade pair id: (start, end) in ms}, as a store."""
+    store = CandleStore.create(folder, label=candles.describe())
+    for pair, (start_ms, end_ms) in ranges.items():
+        for timespan in Timespan:
+            found = candles.read(pair, timespan, start_ms - start_ms % timespan.ms, end_ms)
+            if len(found):
+                columns = {"timestamp_ms": found.start_ms, "close": found.close}
+                store.write(pair, timespan, pa.table(columns))
+    return store
+
+
+def _active_session() -> Any | None:  # noqa: ANN401 - classic or Connect, no common type
+    """The session of this thread, or the process's default; None without one."""
+    from pyspark.errors import PySparkException  # noqa: PLC0415 - an extra
+    from pyspark.sql import SparkSession  # noqa: PLC0415
+
+    try:
+        return SparkSession.active()
+    except (PySparkException, RuntimeError):
+        return None
+
+
+def _new_session() -> Any:  # noqa: ANN401 - classic or Connect
+    from pyspark.sql import SparkSession  # noqa: PLC0415 - an extra
+
+    try:
+        return SparkSession.builder.appName("ptn-backtest").getOrCreate()
+    except Exception as fault:
+        raise ExecutionError(
+            f"no Spark session: {_last_line(fault)}. Check SPARK_REMOTE, or the master in "
+            "PYSPARK_SUBMIT_ARGS or spark-defaults.conf"
+        ) from fault
+
+
+def _last_line(fault: Exception) -> str:
+    """What a fault says, without the traces that Spark adds."""
+    lines = [line.strip() for line in str(fault).splitlines() if line.strip()]
+    ours = [line for line in lines if "ptn_backtest.errors" in line or "RuntimeError" in line]
+    return (ours or lines or [type(fault).__name__])[0]

@@ -1,0 +1,136 @@
+"""The pool of worker processes, with real processes that really die."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ptn_backtest.backtest.execution.arena import Arena, new_arena_file
+from ptn_backtest.backtest.execution.pool import WorkerPool
+from ptn_backtest.errors import ExecutionError
+from tests.backtest import worker_functions as functions
+
+
+@pytest.fixture
+def pool() -> Iterator[WorkerPool]:
+    pool = WorkerPool(2)
+    yield pool
+    pool.close()
+
+
+def mapped(pool: WorkerPool, function: Any, units: Sequence[Any]) -> dict[int, Any]:
+    order = range(len(units))
+    return dict(pool.map(function, lambda i: units[i], order, lambda i: f"trader {i}"))
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_every_unit_has_its_result_whoever_did_it(pool):
+    assert mapped(pool, functions.double, list(range(50))) == {i: 2 * i for i in range(50)}
+    pids = set(mapped(pool, functions.process_id, [1] * 20).values())
+    assert pids == set(pool.process_ids())
+    assert os.getpid() not in pids
+    assert mapped(pool, functions.double, []) == {}
+
+
+def test_arrays_cross_the_border_unchanged_and_writable(pool):
+    array = np.arange(100_000, dtype=np.float64)
+    assert mapped(pool, functions.summed, [{"array": array}]) == {0: float(array.sum())}
+    arena = Arena(new_arena_file())
+    places = [arena.put({"array": array[i:], "text": str(i), "empty": array[:0]}) for i in range(9)]
+    read = [arena.get(place) for place in places]
+    arena.close()  # what was read stays
+    for i, one in enumerate(read):
+        assert one["text"] == str(i)
+        assert len(one["empty"]) == 0
+        assert np.array_equal(one["array"], array[i:])
+        assert one["array"].flags.writeable  # compiled code tells the difference
+
+
+def test_a_worker_that_dies_is_replaced_and_its_unit_done(pool, tmp_path):
+    before = set(pool.process_ids())
+    units = [(i, tmp_path) for i in range(20)]
+    assert mapped(pool, functions.die_once, units) == {i: i for i in range(20)}
+    assert (tmp_path / "died").exists()
+    assert len(before & set(pool.process_ids())) == 1
+
+
+def test_a_worker_killed_from_outside_is_noticed_at_once(pool):
+    answers = pool.map(functions.slow, lambda i: i, range(6), str)
+    first = next(answers)
+    os.kill(pool.process_ids()[0], signal.SIGKILL)
+    begun = time.monotonic()
+    assert sorted([first, *answers]) == [(i, i) for i in range(6)]
+    assert time.monotonic() - begun < 60  # nobody waits for a dead process
+
+
+def test_a_unit_that_always_kills_its_worker_ends_the_work_with_its_name(pool):
+    done: dict[int, int] = {}
+    answers = pool.map(functions.die_always, lambda i: i, range(9), "trader {}".format)
+    with pytest.raises(ExecutionError) as error:
+        done.update(answers)
+    message = str(error.value)
+    assert "trader 3:" in message
+    assert "SIGKILL" in message
+    assert f"{len(done)} of 9 traders are done" in message
+    assert "memory" in message
+    assert done == {i: i for i in done}
+    assert 3 not in done
+    # the pool can be used again
+    assert mapped(pool, functions.double, [1, 2]) == {0: 2, 1: 4}
+
+
+def test_the_exit_code_of_a_worker_that_left_is_told(pool):
+    with pytest.raises(ExecutionError, match="exit code 7"):
+        mapped(pool, functions.leave, [1])
+
+
+def test_a_fault_is_raised_here_with_its_trace(pool):
+    with pytest.raises(ZeroDivisionError) as error:
+        mapped(pool, functions.faulty, [1, 0])
+    assert "worker_functions.py" in error.value.__notes__[0]
+
+
+def test_a_map_that_is_left_half_done_does_not_disturb_the_next(pool):
+    for _ in pool.map(functions.slow, lambda i: i, range(8), str):
+        break
+    assert mapped(pool, functions.double, [5, 6]) == {0: 10, 1: 12}
+
+
+def test_no_process_outlives_the_pool():
+    pool = WorkerPool(2)
+    pids = pool.process_ids()
+    assert all(map(is_alive, pids))
+    pool.close()
+    assert not any(map(is_alive, pids))
+
+
+def test_no_process_outlives_a_killed_parent():
+    program = (
+        "import time; from ptn_backtest.backtest.execution.pool import WorkerPool;"
+        "pool = WorkerPool(2); print(*pool.process_ids(), flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        pids = [int(word) for word in parent.stdout.readline().split()]
+        assert len(pids) == 2
+        assert all(map(is_alive, pids))
+        parent.kill()
+    deadline = time.monotonic() + 60
+    while any(map(is_alive, pids)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(is_alive, pids))

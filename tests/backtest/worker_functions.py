@@ -1,0 +1,49 @@
+"""Functions that tests give to worker processes, which import them by name."""
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+
+def double(unit: int) -> int:
+    return 2 * unit
+
+
+def process_id(unit: int) -> int:
+    time.sleep(0.01)
+    return unit and os.getpid()
+
+
+def die_once(unit: tuple[int, Path]) -> int:
+    """Kill the process at unit 3, unless that happened before."""
+    number, folder = unit
+    died = folder / "died"
+    if number == 3 and not died.exists():
+        died.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def die_always(unit: int) -> int:
+    if unit == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return unit
+
+
+def leave(unit: int) -> int:
+    os._exit(7 if unit else 8)
+
+
+def slow(unit: int) -> int:
+    time.sleep(0.2)
+    return unit
+
+
+def faulty(unit: int) -> float:
+    return 1 / unit
+
+
+def summed(unit: Any) -> float:
+    return float(unit["array"].sum())

@@ -1,0 +1,141 @@
+"""The measurements measure what they say; times themselves are not judged here."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from benchmarks.measuring import measured
+from benchmarks.replay import PHASES
+from benchmarks.stopwatch import Stopwatch
+from benchmarks.ticks import Work, least_seconds, ticks_of_step
+from benchmarks.workload import Workload, workload
+
+from ptn_backtest.clock import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Workload:
+    return workload("16x12", folder=tmp_path_factory.mktemp("networks"))
+
+
+@pytest.mark.parametrize(
+    ("begin_ms", "end_ms", "ticks"),
+    [
+        (0, 1, 0),  # the tick at 1 ms would be the end itself
+        (0, SECOND_MS, 1),
+        (0, 10 * MINUTE_MS, 600),  # every second of a short step
+        # 09:59:59.999 and the next millisecond: minutes to 11:58, then seconds
+        (10 * HOUR_MS - 1, 12 * HOUR_MS, 119 + 60),
+        # from 30 s past: seconds to the next minute, minutes, seconds of the last one
+        (30 * SECOND_MS - 1, HOUR_MS, 30 + 58 + 60),
+    ],
+)
+def test_ticks_of_a_step(begin_ms: int, end_ms: int, ticks: int) -> None:
+    """By the rule: each minute, and each second in short steps and within a minute of the ends."""
+    assert ticks_of_step(begin_ms, end_ms) == ticks
+
+
+def test_work_counts_ticks_and_open_positions() -> None:
+    work = Work(ticks=np.array([10, 20]), n_open=np.array([1, 3]))
+    assert (work.n_ticks, work.n_valuations) == (30, 70)
+    assert least_seconds(work, 1) > 0
+
+
+class _Clock:
+    """Stands for the module `time`, and is moved by hand; the processor is at work half of it."""
+
+    now = 0.0
+
+    @classmethod
+    def perf_counter(cls) -> float:
+        return cls.now
+
+    @classmethod
+    def process_time(cls) -> float:
+        return cls.now / 2
+
+
+class _Program:
+    @staticmethod
+    def inner(value: int) -> int:
+        _Clock.now += 3.0
+        return value + 1
+
+    @staticmethod
+    def steps() -> Iterator[int]:
+        for step in range(2):
+            _Clock.now += 10.0
+            yield step
+
+
+def test_a_stopwatch_gives_each_moment_to_the_innermost_phase(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("benchmarks.stopwatch.time", _Clock)
+    watch = Stopwatch()
+    program = f"{__name__}:_Program"
+    places = {f"{program}.inner": "inner", f"{program}.steps": "steps"}
+    with watch.watching(places), watch.phase("outer"):
+        _Clock.now += 100.0
+        assert _Program.inner(3) == 4
+        for _ in _Program.steps():
+            _Clock.now += 1_000.0  # what the user of a generator does is not the generator's
+    expected = {("outer",): 2_100.0, ("outer", "inner"): 3.0, ("outer", "steps"): 20.0}
+    assert watch.seconds == expected
+    assert watch.cpu_seconds == {path: seconds / 2 for path, seconds in expected.items()}
+    _Program.inner(3)
+    assert watch.seconds == expected  # it no longer stands in the function's place
+
+
+def test_a_stopwatch_names_what_is_gone() -> None:
+    with (
+        pytest.raises(AttributeError, match="no_such_function"),
+        Stopwatch().watching({"benchmarks.replay:no_such_function": "phase"}),
+    ):
+        pass
+
+
+def test_two_measured_replays_give_the_same_run(made: Workload, tmp_path: Path) -> None:
+    """All phases are found, in processes of their own, and every byte but the timings is equal."""
+    first = measured("replay", made, warm=False, folder=str(tmp_path / "first"))
+    again = measured("replay", made, warm=False, folder=str(tmp_path / "again"))
+    assert first["seconds"].keys() == PHASES.keys()
+    for phase in PHASES.keys() - {"change"}:
+        assert first["seconds"][phase] > 0, phase
+    assert first["counts"]["updates"] == 12 + 1
+    assert first["counts"]["traders"] == made.counts["traders"]
+    assert first["counts"]["rejected_positions"] == 0
+    assert first["peak_bytes"] > 50e6
+    assert first["counts"] == again["counts"]
+    assert _contents(tmp_path / "first") == _contents(tmp_path / "again")
+
+
+def test_least_work_is_of_the_same_ticks(made: Workload) -> None:
+    found = measured("least_work", made, warm=False, liquidated_ms={}, repeats=1)
+    days = (made.end_ms - made.start_ms) // DAY_MS
+    most = made.counts["traders"] * days * 1_440 + made.counts["orders"] * 12 * 2 * 70
+    assert 0 < found["ticks"] <= found["valuations"]
+    assert found["ticks"] < most
+    assert found["least_seconds"] > 0
+
+
+def test_another_day_continues_exactly(made: Workload) -> None:
+    """The measurement itself refuses a continued ledger that differs."""
+    found = measured("another_day", made, warm=False, n_days=8)
+    assert found["orders_of_the_day"] > 0
+    assert found["orders"] <= made.counts["orders"]
+
+
+def _contents(folder: Path) -> dict[str, str]:
+    found = {}
+    for path in sorted(folder.iterdir()):
+        data = path.read_bytes()
+        if path.name == "run.json":
+            info = json.loads(data)
+            info.pop("timings")
+            data = json.dumps(info).encode()
+        found[path.name] = hashlib.sha256(data).hexdigest()
+    return found

@@ -1,0 +1,71 @@
+"""The table and its ratios, from figures made by hand; and the golden ratio."""
+
+from pathlib import Path
+
+import pytest
+from benchmarks.golden import golden_times
+from benchmarks.network import Figures, _ratios, measure_growth, show_days, show_networks
+from benchmarks.replay import PHASES
+
+
+def figures(**changes: object) -> Figures:
+    seconds = {**dict.fromkeys(PHASES, 1.0), "kernel": 4.0}
+    found: Figures = {
+        "rows": {"traders": 3, "positions": 20_000},
+        "seconds": seconds,
+        "cpu_seconds": {**seconds, "kernel": 2.0},
+        "peak_bytes": 1_500_000_000,
+        "ticks": 40_000_000,
+        "valuations": 100_000_000,
+        "least_seconds": 0.5,
+        "candles_read": 7,
+        "eliminations": 2,
+        "liquidations": 1,
+        **changes,
+    }
+    return {**found, "ratios": _ratios(found, "seconds")}
+
+
+def test_ratios() -> None:
+    """Nine phases of a second beside a kernel of four, 13 s in all, and 40 million ticks."""
+    assert len(PHASES) == 10
+    assert figures()["ratios"] == {
+        "rest_to_kernel": 9 / 4,
+        "kernel_to_least_work": 8.0,
+        "kernel_million_valuations_per_second": 25.0,
+        "kernel_ns_per_tick": pytest.approx(100.0),
+        "total_ns_per_tick": pytest.approx(325.0),
+    }
+    assert _ratios(figures(), "cpu_seconds")["rest_to_kernel"] == 9 / 2
+
+
+def test_growth_is_taken_per_tick() -> None:
+    doubled = {phase: 2 * seconds for phase, seconds in figures()["seconds"].items()}
+    year = figures(seconds=doubled, ticks=80_000_000, peak_bytes=1_800_000_000)
+    growth = measure_growth({"network": figures(), "year": year}, "seconds")
+    assert growth == {"ticks": 2.0, "time": 1.0, "kernel": 1.0, "memory": pytest.approx(0.6)}
+
+
+def test_the_table_has_a_column_per_network(capsys: pytest.CaptureFixture[str]) -> None:
+    show_networks({"small": figures(), "network": figures(ticks=2)})
+    lines = {line.split("  ")[0]: line.split() for line in capsys.readouterr().out.splitlines()}
+    assert lines["positions"] == ["positions", "20,000", "20,000"]
+    assert lines["ticks"] == ["ticks", "40,000,000", "2"]
+    assert lines["peak memory, MB"][-2:] == ["1,500", "1,500"]
+    assert lines["kernel to least work"][-2:] == ["8.00", "8.00"]
+
+
+def test_a_day_is_held_to_the_full_rebuild(capsys: pytest.CaptureFixture[str]) -> None:
+    day = {"days": 120, "orders": 5_000, "orders_of_the_day": 40, "state_bytes": 3_000_000}
+    seconds = {"plan": 0.5, "ledgers": 0.25, "full_plan": 1.0, "full_ledgers": 14.0}
+    show_days([{**day, **seconds}])
+    row = capsys.readouterr().out.splitlines()[-1].split()
+    assert row == ["120", "5,000", "40", "0.50", "0.25", "1.00", "14.00", "20.0x", "3.0MB"]
+
+
+def test_golden_folders_are_replayed(shared: Path, tmp_path: Path) -> None:
+    (tmp_path / "one").symlink_to(shared / "golden" / "one_position")
+    (found,) = golden_times(tmp_path, repeats=1)
+    assert found.name == "one"
+    assert found.reference == pytest.approx(0.38, abs=0.005)  # as its expected.json says
+    assert found.ratio == found.reference / found.ours > 1
