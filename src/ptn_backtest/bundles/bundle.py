@@ -29,6 +29,7 @@ from ptn_backtest.rulebook import (
     rulebook_from,
 )
 from ptn_backtest.sources.numeric import real_number
+from ptn_backtest.sources.plagiarism import PlagiarismEvent
 from ptn_backtest.sources.shapes import position_record
 
 FORMAT_VERSION = 1
@@ -39,6 +40,7 @@ EXPECTED_FILE = "expected.json"
 Mode = Literal["ledger", "backtest"]
 
 _N_EXAMPLES = 3
+_PLAGIARISM = "plagiarism_events"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class BundleSettings:
         run_challenge: challenge period rules.
         run_elimination: elimination rules.
         run_scoring: scores at the end.
+        plagiarism_events: recorded ones, in time order; challenge period rules use them.
     """
 
     mode: Mode
@@ -70,6 +73,7 @@ class BundleSettings:
     run_challenge: bool = False
     run_elimination: bool = False
     run_scoring: bool = False
+    plagiarism_events: tuple[PlagiarismEvent, ...] = ()
 
     @property
     def start_ms(self) -> int:
@@ -147,17 +151,19 @@ def scenario_json(
     if settings.mode == "ledger" and len(settings.update_times_ms) == 1:
         times = {"now_ms": settings.end_ms}
     plain = {f.name: getattr(settings, f.name) for f in fields(settings)}
-    for told_otherwise in ("update_times_ms", "account_sizes"):
+    for told_otherwise in ("update_times_ms", "account_sizes", "plagiarism_events"):
         del plain[told_otherwise]
     if settings.mode == "ledger":
         for of_backtests in ("start_time_ms", "run_challenge", "run_elimination", "run_scoring"):
             del plain[of_backtests]
     plain["rulebook"] = settings.rulebook.to_dict()
     sizes = {k: [list(size) for size in v] for k, v in sorted(settings.account_sizes.items())}
+    recorded = [[e.miner_hotkey, e.time_ms, e.flagged] for e in settings.plagiarism_events]
+    events = {_PLAGIARISM: recorded} if recorded else {}
     return {
         "format_version": FORMAT_VERSION,
         "name": name,
-        "settings": {**plain, **times, "account_sizes": sizes},
+        "settings": {**plain, **times, "account_sizes": sizes, **events},
         "positions": list(positions),
     }
 
@@ -203,6 +209,7 @@ def _settings(place: "_Place") -> BundleSettings:
         run_challenge=place.flag("run_challenge"),
         run_elimination=place.flag("run_elimination"),
         run_scoring=place.flag("run_scoring"),
+        plagiarism_events=_plagiarism_events(place),
     )
 
 
@@ -213,6 +220,30 @@ def _rulebook(place: "_Place") -> Rulebook:
         return load_rulebook(found) if isinstance(found, str) else rulebook_from(found, "rulebook")
     except (ConfigError, AttributeError) as error:
         raise place.fault("rulebook", f"cannot be used: {error}") from None
+
+
+def _plagiarism_events(place: "_Place") -> tuple[PlagiarismEvent, ...]:
+    """[[hotkey, time in ms, whether flagged], ...]; otherwise it was cleared."""
+    found = place.value(_PLAGIARISM, [])
+    try:
+        events = [
+            PlagiarismEvent(_named(h), _whole(ms), _said(flagged)) for h, ms, flagged in found
+        ]
+    except (TypeError, ValueError) as error:
+        raise place.fault(_PLAGIARISM, f"is no list of [hotkey, ms, flagged]: {error}") from None
+    return tuple(sorted(events, key=lambda event: (event.time_ms, event.miner_hotkey)))
+
+
+def _named(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{value!r} is not a hotkey")
+    return value
+
+
+def _said(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{value!r} is not true or false")  # noqa: TRY004 - said of a file
+    return value
 
 
 def _update_times(place: "_Place", mode: str) -> tuple[int, ...]:

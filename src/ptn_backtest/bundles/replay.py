@@ -111,6 +111,7 @@ def _replayed(bundle: Bundle) -> BacktestManager:
         account_sizes=settings.account_sizes,
         missing_candles="hold",
         update_times_ms=settings.update_times_ms,
+        plagiarism_events=settings.plagiarism_events,
     )
     manager.run(
         run_challenge=settings.run_challenge,

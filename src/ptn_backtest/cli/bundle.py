@@ -215,6 +215,10 @@ def export(
             rulebook=config.load_rulebook(),
             build_portfolio_ledgers_only=config.build_portfolio_ledgers_only,
             target_ledger_window_ms=config.target_ledger_window_ms,
+            run_challenge=config.run_challenge and not chosen,
+            run_elimination=config.run_elimination and not chosen,
+            run_scoring=config.run_scoring and not chosen,
+            plagiarism_events=() if chosen else inputs.plagiarism_events,
         ),
         name=name,
         hotkeys=chosen or None,
@@ -226,6 +230,9 @@ def export(
     )
     for warning in exported.warnings:
         click.echo(f"warning: {warning}", err=True)
+    if chosen and (config.run_challenge or config.run_elimination or config.run_scoring):
+        told = "the bundle has no rules: ranks depend on traders that are not in it"
+        click.echo(f"warning: {told}; export all traders to have them", err=True)
     rejected = len(inputs.conversion.rejections)
     if rejected:
         told = _n(rejected, "position")
