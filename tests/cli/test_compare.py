@@ -48,9 +48,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_wider_limit_saves_two_traders(runs):
-    done = ptn_backtest(
-        *("compare", "default", "wide", "--rtol", "1e-9", "--json", "--html", "page.html"), cwd=runs
-    )
+    done = ptn_backtest(*("compare", "default", "wide", "--json", "--html", "page.html"), cwd=runs)
     assert done.returncode == 1, done.stderr
     found = json.loads(done.stdout)
     assert found["rulebook"] == [{"key": "eliminations.drawdown_limit", "a": 10.0, "b": 25.0}]
@@ -84,9 +82,7 @@ def test_a_shorter_run_without_a_pair(runs):
     (difference, *_) = found["ledgers"]["differences"]
     assert difference["miner_hotkey"].startswith("5TestTraderDara")
     assert {one["trade_pair_id"] for one in found["positions"]["only_a"]} == {"ETHUSD"}
-    alone = ptn_backtest(
-        *("compare", "default", "short", "--rtol", "1e-9", "--hotkey", "5TestTraderEm"), cwd=runs
-    )
+    alone = ptn_backtest(*("compare", "default", "short", "--hotkey", "5TestTraderEm"), cwd=runs)
     assert alone.returncode == 0, alone.stdout
 
 
