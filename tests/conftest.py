@@ -6,6 +6,7 @@ MySQL is the server that the variable PTN_TEST_MYSQL_URL names, for example
 What cannot run is skipped and says so; where CI is set, it fails instead.
 """
 
+import logging
 import os
 import tempfile
 import uuid
@@ -27,6 +28,16 @@ def cannot_run(reason: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(f"{reason} (a skip is a failure where CI is set)", pytrace=False)
     pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def _own_logging() -> Iterator[None]:
+    """A command sets the package's log level; the next test starts with the one before."""
+    logger = logging.getLogger("ptn_backtest")
+    level, handlers = logger.level, list(logger.handlers)
+    yield
+    logger.setLevel(level)
+    logger.handlers[:] = handlers
 
 
 @pytest.fixture(scope="session")
