@@ -2,6 +2,7 @@
 
 import json
 import math
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +206,23 @@ def test_no_day_at_all():
     assert found.pop("statistical_confidence") == -100
     assert set(found.values()) == {0.0}
     assert metrics.ann_volatility(none, days_in_year=365) == math.inf
+
+
+@given(st.lists(st.floats(-0.25, 0.25, width=32), min_size=2, max_size=60))
+def test_unweighted_figures_are_those_of_the_standard_library(returns):
+    """`statistics` computes in exact fractions."""
+    values, n_days = np.array(returns), len(returns)
+    mean, spread = statistics.fmean(returns), statistics.pvariance(returns)
+    assert metrics.average(values, weighted=False) == pytest.approx(mean, rel=1e-9, abs=1e-15)
+    assert metrics.variance(values, weighted=False) == pytest.approx(spread, rel=1e-9, abs=1e-15)
+    yearly = math.sqrt(spread * 365)
+    found = metrics.ann_volatility(values, days_in_year=365, weighted=False)
+    assert found == pytest.approx(yearly, rel=1e-9, abs=1e-7)
+    sharpe = metrics.sharpe(values, days_in_year=365, weighted=False)
+    assert sharpe == pytest.approx((mean * 365 - 0.0389) / max(yearly, 0.01), rel=1e-6, abs=1e-6)
+    if spread > 1e-7:  # far from the variance that is too small to be judged
+        t = mean / (statistics.stdev(returns) / math.sqrt(n_days))
+        assert metrics.statistical_confidence(values) == pytest.approx(t, rel=1e-6, abs=1e-9)
 
 
 @given(
