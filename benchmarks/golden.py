@@ -11,10 +11,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from ptn_backtest.backtest.manager import BacktestManager
 from ptn_backtest.bundles.bundle import Bundle, read_bundle
-from ptn_backtest.ledger.manager import LedgerSettings
-from ptn_backtest.positions.manager import PositionManager
+from ptn_backtest.bundles.replay import bundle_manager
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +43,7 @@ def golden_times(folder: Path, repeats: int) -> list[GoldenTimes]:
 
 def ledger_seconds(bundle: Bundle) -> float:
     """Seconds of one replay for its ledgers, all updates included; candles are in memory."""
-    settings = bundle.settings
-    manager = BacktestManager(
-        PositionManager(bundle.positions),
-        bundle.candles,
-        settings.start_ms,
-        settings.end_ms,
-        settings=LedgerSettings(
-            rulebook=settings.rulebook,
-            use_slippage=settings.use_slippage,
-            portfolio_only=settings.build_portfolio_ledgers_only,
-            window_ms=settings.target_ledger_window_ms,
-        ),
-        account_sizes=settings.account_sizes,
-        missing_candles="hold",
-        update_times_ms=settings.update_times_ms,
-    )
+    manager = bundle_manager(bundle)
     manager.run()
     return manager.timings["ledgers"]
 

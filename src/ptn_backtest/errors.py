@@ -12,8 +12,7 @@
     ├── SlippageError          an order's slippage has no rule
     ├── LedgerError            a ledger cannot be continued from the given state
     ├── ExecutionError         workers died, or a cluster cannot be used
-    ├── BundleError            a replay bundle is malformed
-    └── NotAvailableYet        a documented feature that this version does not have
+    └── BundleError            a replay bundle is malformed
 
 Each message says what was wrong, where, and what to do.
 """
@@ -69,7 +68,3 @@ class LedgerError(BacktestError):
 
 class BundleError(BacktestError):
     """A replay bundle is malformed or incomplete."""
-
-
-class NotAvailableYet(BacktestError):  # noqa: N818
-    """A documented feature that this version does not have."""

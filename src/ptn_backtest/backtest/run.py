@@ -35,7 +35,7 @@ def run_backtest(config: BacktestConfig, watcher: Watcher | None = None) -> RunR
         ExecutionError: the parallel mode cannot be used here, or its workers died.
         BacktestError: the inputs cannot be read, or candles are missing.
     """
-    refuse_unavailable(config)
+    check_mode(config.parallel_mode)  # before anything is loaded
     rulebook = config.load_rulebook()
     inputs = load_inputs(config)
     if not len(inputs.positions):
@@ -69,15 +69,6 @@ def run_backtest(config: BacktestConfig, watcher: Watcher | None = None) -> RunR
     timings = {"prepare": prepared - begun, **manager.timings}
     log.info("seconds: %s", ", ".join(f"{name} {took:.3f}" for name, took in timings.items()))
     return _gather(config, inputs, manager, rulebook, timings)
-
-
-def refuse_unavailable(config: BacktestConfig) -> None:
-    """Refuse settings that cannot be honoured here, before anything is loaded.
-
-    Raises:
-        ExecutionError: the message says what to install, or to use instead.
-    """
-    check_mode(config.parallel_mode)
 
 
 def _gather(

@@ -16,7 +16,7 @@ from ptn_backtest.positions.accounting import PositionState, carry_fee_at, repla
 from ptn_backtest.positions.manager import PositionManager, up_to
 from ptn_backtest.positions.order import Order
 from ptn_backtest.positions.position import Position
-from ptn_backtest.results.run_folder import json_ready
+from ptn_backtest.results.jsonable import json_ready
 from ptn_backtest.rulebook import Rulebook
 from ptn_backtest.rules.metric_report import metric_report
 
@@ -95,9 +95,10 @@ def _account_sizes(bundle: Bundle, manager: BacktestManager) -> dict[str, float]
     }
 
 
-def _replayed(bundle: Bundle) -> BacktestManager:
+def bundle_manager(bundle: Bundle) -> BacktestManager:
+    """The replay of a bundle, ready to run. A missing candle leaves a value as it was."""
     settings = bundle.settings
-    manager = BacktestManager(
+    return BacktestManager(
         PositionManager(bundle.positions),
         bundle.candles,
         settings.start_ms,
@@ -113,6 +114,10 @@ def _replayed(bundle: Bundle) -> BacktestManager:
         update_times_ms=settings.update_times_ms,
         plagiarism_events=settings.plagiarism_events,
     )
+
+
+def _replayed(bundle: Bundle) -> BacktestManager:
+    settings, manager = bundle.settings, bundle_manager(bundle)
     manager.run(
         run_challenge=settings.run_challenge,
         run_elimination=settings.run_elimination,

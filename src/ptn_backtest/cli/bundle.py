@@ -192,14 +192,14 @@ def export(
       ptn-backtest bundle export first-week --use-database-positions \\
           --database-url sqlite:///positions.db --candles candles --end 2025-01-08
     """
+    from ptn_backtest.backtest.execution import check_mode  # noqa: PLC0415
     from ptn_backtest.backtest.loading import load_inputs  # noqa: PLC0415 - slow to import
     from ptn_backtest.backtest.manager import update_times  # noqa: PLC0415
-    from ptn_backtest.backtest.run import refuse_unavailable  # noqa: PLC0415
     from ptn_backtest.bundles.bundle import BundleSettings  # noqa: PLC0415
     from ptn_backtest.bundles.exporting import export_bundle  # noqa: PLC0415
 
     config = config_from_options(config_file, options)
-    refuse_unavailable(config)
+    check_mode(config.parallel_mode)
     inputs = load_inputs(config)
     times = tuple(update_times(inputs.start_ms, inputs.end_ms, config.interval_ms))
     exported = export_bundle(
@@ -324,7 +324,7 @@ def _check_json(folder: Path, found: "BundleCheck") -> dict[str, Any]:
 
 
 def _difference_json(difference: "Difference | None") -> dict[str, Any] | None:
-    from ptn_backtest.results.run_folder import json_ready  # noqa: PLC0415 - slow to import
+    from ptn_backtest.results.jsonable import json_ready  # noqa: PLC0415 - slow to import
 
     if difference is None:
         return None

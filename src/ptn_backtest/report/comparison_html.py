@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
-from ptn_backtest.clock import format_date, format_time
 from ptn_backtest.errors import ConfigError
 from ptn_backtest.report import comparison_words as words
-from ptn_backtest.report import wording
+from ptn_backtest.report.environment import page_environment
 from ptn_backtest.results.comparison import RunComparison
 from ptn_backtest.results.run_folder import versions
 
@@ -94,21 +93,8 @@ def _facts(found: RunComparison) -> list[tuple[str, str]]:
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("ptn_backtest.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment()
     environment.filters |= {
-        "percent": wording.percent,
-        "signed": wording.signed_percent,
-        "shorten": wording.shorten,
-        "time": format_time,
-        "date": format_date,
-        "minute": lambda ms: format_time(ms)[:16],
-        "thousands": lambda number: f"{number:,}",
         "setting": words.setting_value,
         "because": words.because,
         "starts": words.starts_to_differ,
@@ -116,12 +102,9 @@ def _environment() -> Environment:
         "rank": lambda number: "none" if number is None else f"{number:,}",
     }
     environment.globals |= {
-        "count": wording.count,
         "ended": words.ended,
         "figure_name": words.figure_name,
         "figure_value": words.figure_value,
-        "synthetic": wording.SYNTHETIC,
-        "synthetic_notice": wording.SYNTHETIC_NOTICE,
         "verdict": words.verdict,
         "what_happened": words.what_happened,
     }

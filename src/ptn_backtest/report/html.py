@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from ptn_backtest.backtest.result import ReplayedPosition, RunResult
-from ptn_backtest.clock import format_date, format_time
+from ptn_backtest.clock import format_time
 from ptn_backtest.ledger.checkpoint import PORTFOLIO, PerfLedger
 from ptn_backtest.positions.rejection import Rejection
 from ptn_backtest.report import rule_wording, wording
@@ -24,6 +24,7 @@ from ptn_backtest.report.charts import (
     return_chart,
     sparkline,
 )
+from ptn_backtest.report.environment import page_environment
 from ptn_backtest.report.finding_view import MOST_FINDINGS, finding_groups, trader_findings
 from ptn_backtest.report.network_view import network_view
 from ptn_backtest.report.score_view import leaderboard
@@ -153,34 +154,18 @@ def render_report(result: RunResult) -> str:
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("ptn_backtest.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment()
     environment.filters |= {
-        "percent": wording.percent,
-        "signed": wording.signed_percent,
         "usd": wording.usd,
-        "shorten": wording.shorten,
-        "time": format_time,
-        "date": format_date,
-        "minute": lambda ms: format_time(ms)[:16],
         "second": lambda ms: format_time(ms).removesuffix(" UTC"),
         "figure": wording.figure,
-        "thousands": lambda number: f"{number:,}",
         "sentence": rule_wording.sentence,
         "fate": lambda text: rule_wording.reason(str(text)),
         "price": lambda number: f"{number:,.8g}",
         "plain": lambda number: f"{number:.6g}",
     }
     environment.globals |= {
-        "count": wording.count,
         "metrics": METRICS,
-        "synthetic": wording.SYNTHETIC,
-        "synthetic_notice": wording.SYNTHETIC_NOTICE,
     }
     return environment
 

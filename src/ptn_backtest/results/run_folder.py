@@ -38,7 +38,7 @@ from ptn_backtest.results.tables import Ledgers
 from ptn_backtest.rules.events import Elimination, Event
 from ptn_backtest.rules.standing import Standing
 
-__all__ = ["RUN_FILE", "StoredRun", "json_ready", "read_run", "versions", "write_run"]
+__all__ = ["RUN_FILE", "StoredRun", "read_run", "versions", "write_run"]
 
 RUN_FILE = "run.json"
 
