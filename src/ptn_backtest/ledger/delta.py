@@ -82,44 +82,51 @@ def delta_of(
     )
 
 
-def apply_delta(
-    before: LedgerState, delta: LedgerDelta, times_ms: Sequence[int]
-) -> tuple[LedgerState, LedgerHistory]:
-    """The state after the updates, and the history between.
+def state_after(before: LedgerState, delta: LedgerDelta) -> LedgerState:
+    """The state that the updates left.
 
     Args:
         before: the state that `delta_of` was given; any state for a whole delta.
         delta: what it gave.
-        times_ms: the updates.
 
     Raises:
         LedgerError: the delta belongs to another state.
     """
-    summary = delta.summary
-    if not summary:
+    return _state(delta, _joined(before, delta)) if delta.summary else before
+
+
+def apply_delta(
+    before: LedgerState, delta: LedgerDelta, times_ms: Sequence[int]
+) -> tuple[LedgerState, LedgerHistory]:
+    """As `state_after`, and what each of the updates left."""
+    if not delta.summary:
         return before, after_no_change(before, times_ms, LedgerHistory())
-    names, marks = summary["names"], delta.marks
     cps = _joined(before, delta)
-    bare = LedgerState.from_dict(summary["state"])
-    ledgers = {
-        name: replace(bare.ledgers[name], cps=own[mark["oldest"] : mark["used"]])
-        for name, own, mark in zip(names, cps, marks[-1], strict=True)
-        if mark["used"] > 0
-    }
-    newest = _closing(cps, marks)
+    after = _state(delta, cps)
+    newest = _closing(cps, delta.marks)
     newest.reshape(-1)[delta.earlier_at] = delta.earlier
-    windows = [ledger.target_ledger_window_ms for ledger in ledgers.values()]
+    windows = {ledger.target_ledger_window_ms for ledger in after.ledgers.values()}
     history = LedgerHistory(
         times_ms=tuple(times_ms),
         before=before.ledgers,
-        names=tuple(names),
+        names=tuple(delta.summary["names"]),
         cps=cps,
         newest=newest,
-        marks=marks,
-        init_ms=tuple(summary["init_ms"]),
-        window_ms=windows[0] if windows else WINDOW_MS,
+        marks=delta.marks,
+        init_ms=tuple(delta.summary["init_ms"]),
+        window_ms=max(windows, default=WINDOW_MS),
     )
-    return replace(bare, ledgers=ledgers), history
+    return after, history
+
+
+def _state(delta: LedgerDelta, cps: Sequence[Checkpoints]) -> LedgerState:
+    bare = LedgerState.from_dict(delta.summary["state"])
+    ledgers = {
+        name: replace(bare.ledgers[name], cps=own[mark["oldest"] : mark["used"]])
+        for name, own, mark in zip(delta.summary["names"], cps, delta.marks[-1], strict=True)
+        if mark["used"] > 0
+    }
+    return replace(bare, ledgers=ledgers)
 
 
 def _joined(before: LedgerState, delta: LedgerDelta) -> tuple[Checkpoints, ...]:
@@ -169,7 +176,5 @@ def _whole_state(state: LedgerState) -> LedgerDelta:
 
 
 def _without_checkpoints(state: LedgerState) -> LedgerState:
-    ledgers = {
-        name: replace(ledger, cps=_NO_CHECKPOINTS) for name, ledger in state.ledgers.items()
-    }
+    ledgers = {name: replace(ledger, cps=_NO_CHECKPOINTS) for name, ledger in state.ledgers.items()}
     return replace(state, ledgers=ledgers)
