@@ -5,10 +5,12 @@ as the trader's orders up to its end are the same. The rules of a leg follow fro
 """
 
 import hashlib
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
+from ptn_backtest.clock import format_time
 from ptn_backtest.ledger.delta import LedgerDelta
 from ptn_backtest.ledger.order_digest import NO_ORDERS, orders_digest
 from ptn_backtest.ledger.timeline import TraderTimeline
@@ -17,6 +19,8 @@ from ptn_backtest.rules.events import Event
 from ptn_backtest.rules.scoring import Scores
 from ptn_backtest.rules.standing import NetworkState
 from ptn_backtest.sources.plagiarism import PlagiarismEvent
+
+log = logging.getLogger(__name__)
 
 LEG_UPDATES = 30
 """Updates in a leg."""
@@ -140,18 +144,27 @@ def n_unchanged(
 ) -> int:
     """How many stored legs, from the first on, follow from orders and events as they are now."""
     n_done, legs = store.n_done(), store.legs()
+    changed: list[str] = []
     # what counts is all up to a leg's end, so legs before one that holds do too
-    while n_done:
-        leg = n_done - 1
+    for leg in reversed(range(n_done)):
         stored = store.digests(leg)
+        found = list(changed_traders(stored, timelines))
         if (
-            store.notes(leg).plagiarism == events_digest(plagiarism, legs[leg][-1])
-            and not any(True for _ in changed_traders(stored, timelines))
+            not found
+            and store.notes(leg).plagiarism == events_digest(plagiarism, legs[leg][-1])
             and (stored.keys() == timelines.keys() or not store.rules(leg).idle)
         ):
-            break
-        n_done -= 1
-    return n_done
+            _say_what_changed(changed, n_done - leg - 1, format_time(legs[leg][-1]))
+            return leg + 1
+        changed = found or changed
+    _say_what_changed(changed, n_done, "the beginning")
+    return 0
+
+
+def _say_what_changed(hotkeys: Sequence[str], n_legs: int, since: str) -> None:
+    if n_legs:
+        whose = ", ".join(hotkeys) or "no trader"
+        log.info("%d legs are done again, from %s on; built anew: %s", n_legs, since, whose)
 
 
 def events_digest(events: Iterable[PlagiarismEvent], until_ms: int) -> str:

@@ -64,10 +64,11 @@ class StateFolder:
         cls, run_folder: Path, settings: Mapping[str, Any], legs: Sequence[Leg]
     ) -> "StateFolder":
         """Make the states of a run that has not begun; what was there of another is removed."""
-        folder = run_folder / STATES
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        _write_plan(folder, settings, legs)
+        temporary = run_folder / f".{STATES}.{uuid.uuid4().hex[:8]}"
+        temporary.mkdir(parents=True)
+        _write_plan(temporary, settings, legs)
+        _remove(run_folder / STATES)
+        temporary.replace(run_folder / STATES)
         return cls(run_folder)
 
     def extend(self, legs: Sequence[Leg]) -> None:
