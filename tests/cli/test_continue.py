@@ -236,7 +236,7 @@ def test_a_password_is_asked_for_and_never_stored(workplace: Path, whole: dict[s
 
 
 def test_a_rulebook_that_changed_is_refused(workplace: Path) -> None:
-    shown = ptn_backtest("rules", "show", "--toml", cwd=workplace)
+    shown = ptn_backtest("rules", "show", "2025-11", "--toml", cwd=workplace)
     book = workplace / "mine.toml"
     book.write_text(shown.stdout)
     run = ptn_backtest(*DAILY, "--rulebook", "mine.toml", "--run-name", "mine", cwd=workplace)
