@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ptn_backtest.clock import DAY_MS, format_time
+from ptn_backtest.clock import DAY_MS, MINUTE_MS, format_time
 from ptn_backtest.errors import MissingCandles
 from ptn_backtest.prices.candles import (
     CandleSource,
@@ -17,6 +17,7 @@ from ptn_backtest.prices.candles import (
     Timespan,
     merged_ranges,
 )
+from ptn_backtest.prices.store import CandleStore
 from ptn_backtest.sessions import open_at
 from ptn_backtest.trade_pairs import TradePair
 
@@ -76,6 +77,15 @@ def missing_ranges(
         for start_ms, end_ms in merged_ranges(ranges):
             missing += _missing_in(candles, trade_pair_id, timespan, start_ms, end_ms)
     return missing
+
+
+def count_known_missing(store: CandleStore, trade_pair_id: str, timespan: Timespan) -> int:
+    """Candles of open market hours that are not stored, and that some provider is known to lack."""
+    known = store.known_missing(trade_pair_id, timespan)
+    # a minute candle is asked for only where its range goes on for more than a minute
+    beyond = MINUTE_MS + 1 - timespan.ms if timespan is Timespan.MINUTE else 0
+    needs = {trade_pair_id: [(start, end + beyond) for start, end in known]}
+    return sum(each.n_candles for each in missing_ranges(store, needs, timespan) if each.known)
 
 
 def describe_missing(missing: Sequence[MissingRange], limit: int = 10) -> list[str]:

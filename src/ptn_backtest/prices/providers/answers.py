@@ -11,7 +11,8 @@ from ptn_backtest.errors import ProviderError
 from ptn_backtest.prices.providers.contract import KeyRefused, TryAgain
 from ptn_backtest.prices.providers.keys import hide_keys
 
-_OK, _UNAUTHORIZED, _TIMEOUT, _TOO_MANY, _SERVER_FAULT = 200, 401, 408, 429, 500
+_OK, _UNAUTHORIZED, _TIMEOUT, _SERVER_FAULT = 200, 401, 408, 500
+_TOO_MANY = (429, 418)  # some exchanges say 418 to who goes on after 429
 _SHOWN = 200  # characters of an answer that is no JSON
 
 
@@ -48,7 +49,7 @@ def refused(title: str, answer: Answer) -> ProviderError:
     """The error that a status other than 200 means."""
     said = _said(answer.body)
     message = f"{title} answered with status {answer.status}" + (f": {said}" if said else "")
-    if answer.status == _TOO_MANY:
+    if answer.status in _TOO_MANY:
         return TryAgain(f"{title}'s rate limit is reached ({said})", retry_after_s(answer.headers))
     if answer.status == _TIMEOUT or answer.status >= _SERVER_FAULT:
         return TryAgain(message, retry_after_s(answer.headers))

@@ -7,8 +7,8 @@ import ccxt
 
 from ptn_backtest.errors import ConfigError, ProviderError
 from ptn_backtest.prices.candles import Timespan
-from ptn_backtest.prices.providers.answers import fault
-from ptn_backtest.prices.providers.contract import CandleRequest, Page, candle_table
+from ptn_backtest.prices.providers.answers import Answer, document, fault, refused
+from ptn_backtest.prices.providers.contract import CandleRequest, Page, TryAgain, candle_table
 from ptn_backtest.prices.providers.conventions import (
     CCXT_TIMEFRAMES,
     CCXT_USUAL_LIMIT,
@@ -51,6 +51,8 @@ class ExchangeProvider:
             raise ConfigError(f"{exchange} gives no candles; usual ones are {_USUAL}")
         if url is not None:
             self._client.urls["api"] = _elsewhere(self._client.urls["api"], url)
+        # ccxt turns an answer that is no JSON into no candles, and forgets the status: judge it first
+        self._client.on_rest_response = self._judged
         self._exchange, self._quote = exchange, quote
         self.name = f"ccxt:{exchange}" + ("" if quote == "USD" else f":{quote}")
 
@@ -76,6 +78,7 @@ class ExchangeProvider:
         symbol = exchange_symbol(request.pair, self._quote)
         failure: ProviderError
         try:
+            self._client.load_markets()
             rows = self._client.fetch_ohlcv(
                 symbol,
                 CCXT_TIMEFRAMES[request.timespan],
@@ -83,6 +86,8 @@ class ExchangeProvider:
                 (request.end_ms - request.start_ms) // request.timespan.ms,
                 {"until": request.end_ms - 1},
             )
+        except ProviderError:
+            raise
         except ccxt.BadSymbol:
             failure = ProviderError(
                 f"{self._exchange} has no {symbol}: another exchange (--exchange), or another "
@@ -98,6 +103,20 @@ class ExchangeProvider:
         else:
             return _page(request, rows)
         raise failure
+
+    def _judged(self, status: int, *rest: Any) -> str:  # noqa: ANN401 - ccxt's hook
+        """The body of an answer, once it is one that ccxt understands."""
+        headers, body = rest[3], str(rest[4])
+        answer = Answer(
+            status, {name.lower(): value for name, value in headers.items()}, body.encode()
+        )
+        if status == 200:  # noqa: PLR2004
+            document(self._exchange, answer)
+        else:
+            refusal = refused(self._exchange, answer)
+            if isinstance(refusal, TryAgain):
+                raise refusal
+        return body.strip()
 
     def _require_history(self, request: CandleRequest) -> None:
         kept = LATEST_ONLY.get(self._exchange)

@@ -12,7 +12,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ptn_backtest.errors import ConfigError
-from ptn_backtest.prices.providers.conventions import PROVIDERS
 
 log = logging.getLogger(__name__)
 
@@ -47,36 +46,36 @@ def hide_keys(text: str) -> str:
     return text
 
 
-def read_key(provider: str, environ: Mapping[str, str], key_file: Path | None) -> ApiKey | None:
-    """A provider's key: of the file, else of the environment; None for one that needs no key.
+def read_key(
+    title: str, variables: tuple[str, ...], environ: Mapping[str, str], key_file: Path | None
+) -> ApiKey:
+    """A provider's key: of the file, else of the environment.
 
     Args:
-        provider: a name of `PROVIDERS`.
+        title: the provider as people write it.
+        variables: names of environment variables that may hold it, in order.
         environ: the environment.
         key_file: a file with a key alone, or with lines `NAME=key` by the names of the variables.
 
     Raises:
         ConfigError: there is none, or the file cannot be read; the message says where to put it.
     """
-    about = PROVIDERS[provider]
-    if not about.key_variables:
-        return None
-    found = _from_file(key_file, about.key_variables) if key_file is not None else None
+    found = _from_file(key_file, variables) if key_file is not None else None
     if found is None:
         found = next(
             (
                 ApiKey(environ[name].strip(), f"the variable {name}")
-                for name in about.key_variables
+                for name in variables
                 if environ.get(name, "").strip()
             ),
             None,
         )
     if found is None:
-        names = " or ".join(about.key_variables)
+        names = " or ".join(variables)
         beside = f", and {key_file} has no line for it" if key_file is not None else ""
         raise ConfigError(
-            f"{about.title} needs a key{beside}: set {names} in the environment, or write "
-            f"{about.key_variables[0]}=... into a file and name it with --key-file"
+            f"{title} needs a key{beside}: set {names} in the environment, or write "
+            f"{variables[0]}=... into a file and name it with --key-file"
         )
     return found
 

@@ -97,6 +97,8 @@ def _page(request: CandleRequest, content: Any) -> Page:  # noqa: ANN401 - JSON
         status = content.get("status") if isinstance(content, dict) else type(content).__name__
         raise ProviderError(f"{_ABOUT.title} answered {request} with status {status!r}")
     bars = content.get("results") or []
+    if not bars and content.get("resultsCount") != 0:
+        raise ProviderError(f"{_ABOUT.title} answered {request} without saying what there is")
     try:
         table = candle_table(
             [bar["t"] for bar in bars],

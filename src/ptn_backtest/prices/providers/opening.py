@@ -16,6 +16,7 @@ def open_providers(
     key_file: Path | None = None,
     exchange: str = DEFAULT_EXCHANGE,
     quote: str = "USD",
+    only_plan: bool = False,
 ) -> list[CandleProvider]:
     """The providers of a list such as "massive,ccxt", in its order.
 
@@ -28,6 +29,7 @@ def open_providers(
         key_file: a file with keys; it beats the environment.
         exchange: ccxt's name of the exchange.
         quote: what the exchange's pairs are quoted in.
+        only_plan: nothing will be asked, so no key is needed.
 
     Raises:
         ConfigError: an unknown name, a key that is not there, or the extra is not installed.
@@ -35,21 +37,25 @@ def open_providers(
     wanted = [name.strip() for name in names.split(",") if name.strip()]
     unknown = [name for name in wanted if name not in PROVIDERS]
     if unknown or not wanted:
-        raise ConfigError(
-            f"{', '.join(unknown) or names!r} is no provider: there are {', '.join(PROVIDERS)}"
-        )
+        shown = ", ".join(unknown) or repr(names)
+        raise ConfigError(f"{shown} is no provider: there are {', '.join(PROVIDERS)}")
     opened: list[CandleProvider] = []
     for name in dict.fromkeys(wanted):
-        key = read_key(name, environ, key_file)
+        about = PROVIDERS[name]
         url = environ.get(f"PTN_BACKTEST_{name.upper()}_URL", "").rstrip("/")
         try:
-            if key is None:
-                opened.append(_exchange(exchange, quote, url))
+            if about.key_variables:
+                key = (
+                    ApiKey("no key is needed", "a plan")
+                    if only_plan
+                    else read_key(about.title, about.key_variables, environ, key_file)
+                )
+                opened.append(_with_key(name, key, url or about.url))
             else:
-                opened.append(_with_key(name, key, url or PROVIDERS[name].url))
+                opened.append(_exchange(exchange, quote, url))
         except ImportError as missing:
             raise ConfigError(
-                f"{PROVIDERS[name].title} needs the package {missing.name!r}: "
+                f"{about.title} needs the package {missing.name!r}: "
                 "pip install 'ptn-backtest[providers]'"
             ) from None
     return opened

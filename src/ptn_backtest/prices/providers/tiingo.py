@@ -11,7 +11,7 @@ from ptn_backtest.prices.candles import Timespan
 from ptn_backtest.prices.providers.answers import Answer, document, fault
 from ptn_backtest.prices.providers.contract import CandleRequest, Page, candle_table
 from ptn_backtest.prices.providers.conventions import PROVIDERS, Rate, tiingo_path
-from ptn_backtest.prices.providers.keys import ApiKey
+from ptn_backtest.prices.providers.keys import ApiKey, hide_keys
 from ptn_backtest.prices.recognising import UNREADABLE, times_in_ms
 from ptn_backtest.trade_pairs import TradePair
 
@@ -63,6 +63,9 @@ class TiingoProvider:
 
 
 def _table(request: CandleRequest, content: Any) -> pa.Table:  # noqa: ANN401 - JSON
+    if not isinstance(content, list):
+        said = hide_keys(str(content.get("detail"))) if isinstance(content, dict) else "no list"
+        raise ProviderError(f"{_ABOUT.title} answered {request} in another form: {said}")
     try:
         if request.pair.is_crypto:
             # one entry a ticker, its candles inside; none for a pair that Tiingo does not have
@@ -79,7 +82,6 @@ def _table(request: CandleRequest, content: Any) -> pa.Table:  # noqa: ANN401 - 
             },
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        said = content.get("detail") if isinstance(content, dict) else None
         raise ProviderError(
-            f"{_ABOUT.title} answered {request} with rows of another form: {said or repr(error)}"
+            f"{_ABOUT.title} answered {request} with rows of another form: {error!r}"
         ) from None
