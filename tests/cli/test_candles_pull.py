@@ -148,8 +148,16 @@ def test_a_pull_that_is_killed_goes_on_where_it_was(server, tmp_path):
     """kill -9 in mid-pull: afterwards each stored minute was asked for once, in both runs together."""
     store = tmp_path / "prices"
     server.latency_s = 0.05
-    wanted = ("--pairs", "BTCUSD", "--from", "2025-01-06", "--to", "2025-01-16")
-    wanted = (*wanted, "--provider", "ccxt")
+    wanted = [
+        "--pairs",
+        "BTCUSD",
+        "--from",
+        "2025-01-06",
+        "--to",
+        "2025-01-16",
+        "--provider",
+        "ccxt",
+    ]
     process = subprocess.Popen(
         command("candles", "pull", store, *wanted),
         env=environment(server),

@@ -8,7 +8,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from ptn_backtest.clock import MINUTE_MS, SECOND_MS
+from ptn_backtest.clock import MINUTE_MS, NEVER_MS, SECOND_MS
 
 Ranges: TypeAlias = Sequence[tuple[int, int]]
 """(start, end) in ms, in any order; they may overlap."""
@@ -72,7 +72,11 @@ class KnowsMissing(Protocol):
     """A source that also knows which candles do not exist where its candles come from."""
 
     def known_missing(
-        self, trade_pair_id: str, timespan: Timespan, start_ms: int, end_ms: int
+        self,
+        trade_pair_id: str,
+        timespan: Timespan,
+        start_ms: int = -NEVER_MS,
+        end_ms: int = NEVER_MS,
     ) -> Ranges:
         """Stretches [start, end) that touch [start_ms, end_ms], ascending and apart."""
         ...

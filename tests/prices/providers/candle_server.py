@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
@@ -48,7 +49,7 @@ class CandleServer:
     page: int = 50_000
     begins_ms: int = 0
     latency_s: float = 0.0
-    shuffle: Callable[[list], list] = list
+    shuffle: Callable[[list[Any]], list[Any]] = list
     faults: list[str] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)

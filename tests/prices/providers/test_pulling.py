@@ -317,6 +317,23 @@ def test_what_is_no_candle_is_left_out_and_shown(store):
     assert len(stored(store)) == 55
 
 
+def test_bid_and_ask_are_kept_where_given(store):
+    provider = MadeUp()
+    provider.change = lambda page: Page(
+        candle_table(
+            page.table["timestamp_ms"].to_pylist(),
+            page.table["close"].to_pylist(),
+            bid=[99.0, None, 0.0, *[98.0] * (len(page.table) - 3)],
+            ask=[101.0] * len(page.table),
+        ),
+        page.covered_ms,
+    )
+    bring(store, want(end=MONDAY + HOUR_MS), provider)
+    rows = store.read_table("BTCUSD", Timespan.MINUTE).to_pylist()
+    assert [row["bid"] for row in rows[:4]] == [99.0, None, None, 98.0]
+    assert {row["ask"] for row in rows} == {101.0}
+
+
 def test_a_spike_is_stored_and_reported(store):
     provider = MadeUp(span=100_000)
 

@@ -77,7 +77,7 @@ class CandleProvider(Protocol):
         ...
 
     def span_ms(self, timespan: Timespan) -> int:
-        """The longest stretch that one request may ask for; requests end at its multiples."""
+        """The longest stretch of one request; one of whole days is counted from midnight."""
         ...
 
     def fetch(self, request: CandleRequest) -> Page:

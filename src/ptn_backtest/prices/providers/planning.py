@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ptn_backtest.clock import MINUTE_MS
+from ptn_backtest.clock import DAY_MS, MINUTE_MS, NEVER_MS
 from ptn_backtest.prices.candles import Candles, Ranges, Timespan, merged_ranges
 from ptn_backtest.prices.coverage import MissingRange, missing_ranges
 from ptn_backtest.prices.providers.contract import CandleProvider, CandleRequest
@@ -109,13 +109,15 @@ def missing_in(
 def requests_for(
     provider: CandleProvider, want: Want, stretches: Sequence[MissingRange]
 ) -> Iterator[CandleRequest]:
-    """Requests that together cover these stretches, each within one step of the provider's span."""
+    """Requests that together cover these stretches, none longer than the provider's span."""
     pair = TradePair.from_trade_pair_id(want.trade_pair_id)
     span_ms = provider.span_ms(want.timespan)
     for start_ms, end_ms in _bridged(stretches, span_ms // _BRIDGED):
         begin = start_ms
         while begin < end_ms:
-            end = min(begin - begin % span_ms + span_ms, end_ms)
+            # a provider that counts in days is asked for whole ones
+            into_a_day = begin % DAY_MS if span_ms % DAY_MS == 0 else 0
+            end = min(begin - into_a_day + span_ms, end_ms)
             starts = np.arange(begin, end, want.timespan.ms, dtype=np.int64)
             starts = starts[open_at(pair.category, starts)]
             if len(starts):
@@ -156,7 +158,11 @@ class _AsAsked:
         return self.store.read(trade_pair_id, timespan, start_ms, end_ms)
 
     def known_missing(
-        self, trade_pair_id: str, timespan: Timespan, start_ms: int, end_ms: int
+        self,
+        trade_pair_id: str,
+        timespan: Timespan,
+        start_ms: int = -NEVER_MS,
+        end_ms: int = NEVER_MS,
     ) -> Ranges:
         return self.store.known_missing(
             trade_pair_id, timespan, start_ms, end_ms, provider=self.provider
