@@ -58,9 +58,7 @@ def measured(
     return dict(found)
 
 
-def measure_least_work(
-    work: Workload, ended_ms: dict[str, int], repeats: int
-) -> dict[str, Any]:
+def measure_least_work(work: Workload, ended_ms: dict[str, int], repeats: int) -> dict[str, Any]:
     """Ticks of the network's ledgers up to each trader's end, and the least seconds for them."""
     inputs = load_inputs(config_of(work, work.candles.parent))
     timelines = [build_timeline(mine) for mine in inputs.positions.by_hotkey().values()]

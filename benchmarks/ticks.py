@@ -59,9 +59,7 @@ def work_of(
     """
     ticks, n_open = [], []
     for timeline in timelines:
-        end_ms = min(
-            ended_ms.get(timeline.miner_hotkey, update_times_ms[-1]), update_times_ms[-1]
-        )
+        end_ms = min(ended_ms.get(timeline.miner_hotkey, update_times_ms[-1]), update_times_ms[-1])
         moments = np.concatenate((timeline.arrays.events["time_ms"], np.array(update_times_ms)))
         ends = np.unique(moments[(moments >= timeline.first_order_ms) & (moments <= end_ms)])
         mine = [r for ranges in open_ranges([timeline], end_ms + 1).values() for r in ranges]
