@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Literal
 
 from ptn_backtest.backtest.execution import ParallelizationMode, check_mode, open_execution
-from ptn_backtest.backtest.network import Network, Progress, RuleSwitches
+from ptn_backtest.backtest.network import Network, Progress, RuleSwitches, Schedule
 from ptn_backtest.backtest.watching import NobodyWatches, Watcher
 from ptn_backtest.clock import DAY_MS, format_time
 from ptn_backtest.errors import BacktestError, ConfigError
@@ -189,10 +189,12 @@ class BacktestManager:
         begun = time.perf_counter()
         progress = self._update_ledgers(times_ms, keep_history=switches.need_ledgers)
         built = time.perf_counter()
+        rulebook = self.perf_ledger_manager.settings.rulebook
+        schedule = Schedule(progress, times_ms, rulebook)
         evaluated_ms = self.network.state.time_ms
         for k, t_ms in enumerate(times_ms):
             if evaluated_ms is None or t_ms > evaluated_ms:
-                self._evaluate(progress, times_ms, k, switches)
+                self._evaluate(schedule, k, switches)
         self.timings["ledgers"] += built - begun
         self.timings["rules"] += time.perf_counter() - built
         log.debug(
@@ -216,8 +218,7 @@ class BacktestManager:
             hotkey = unit.timeline.miner_hotkey
             manager.keep(hotkey, outcome)
             if not isinstance(outcome, BacktestError):
-                rules = manager.settings.rulebook.scoring
-                progress[hotkey] = Progress(unit, outcome.history, outcome.state, rules)
+                progress[hotkey] = Progress(unit, outcome.history, outcome.state)
         return progress
 
     def _outcomes(self, units: Sequence[TraderUnit]) -> list[_Outcome]:
@@ -246,15 +247,14 @@ class BacktestManager:
         )
         return outcome if same else None
 
-    def _evaluate(
-        self, progress: dict[str, Progress], times_ms: Sequence[int], k: int, switches: RuleSwitches
-    ) -> None:
+    def _evaluate(self, schedule: Schedule, k: int, switches: RuleSwitches) -> None:
         """Apply the rules after update k; who leaves keeps the ledgers that it had then."""
         manager = self.perf_ledger_manager
-        for elimination in self.network.evaluate(progress, k, times_ms[k], switches):
+        for elimination in self.network.evaluate(schedule, k, switches):
             hotkey = elimination.miner_hotkey
-            unit = replace(progress[hotkey].unit, update_times_ms=times_ms[: k + 1])
-            manager.keep(hotkey, manager.update_trader(unit))
+            unit = schedule.traders[hotkey].unit
+            until = replace(unit, update_times_ms=schedule.times_ms[: k + 1])
+            manager.keep(hotkey, manager.update_trader(until))
             self.network.close(elimination, unit.timeline, manager.states[hotkey])
 
 

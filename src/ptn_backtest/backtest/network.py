@@ -3,22 +3,22 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import NamedTuple
 
 from ptn_backtest.ledger.breach import Breach
 from ptn_backtest.ledger.history import LedgerHistory
 from ptn_backtest.ledger.manager import LedgerSettings, TraderUnit
 from ptn_backtest.ledger.state import LedgerState
 from ptn_backtest.ledger.timeline import TraderTimeline
-from ptn_backtest.positions.accounting import position_states
 from ptn_backtest.positions.position import Position
 from ptn_backtest.prices.lookup import FoundPrice
 from ptn_backtest.rulebook import Rulebook
-from ptn_backtest.rulebook.scoring_rules import ScoringRules
+from ptn_backtest.rules.closed_positions import ClosedPositions, closed_positions
 from ptn_backtest.rules.closing import close_positions
 from ptn_backtest.rules.evaluation import evaluate
 from ptn_backtest.rules.events import Elimination, EliminationReason, Event
-from ptn_backtest.rules.record import Record
-from ptn_backtest.rules.record_history import RecordHistory, closed_positions, record_history
+from ptn_backtest.rules.record_history import RecordHistory, TraderHistory, record_history
+from ptn_backtest.rules.records import NO_RECORDS
 from ptn_backtest.rules.risk_profile import HeldPosition
 from ptn_backtest.rules.scoring import Scores
 from ptn_backtest.rules.standing import NEW_NETWORK, NetworkState
@@ -50,74 +50,100 @@ class RuleSwitches:
         return self.run_challenge or self.run_elimination or self.run_scoring
 
 
-@dataclass(frozen=True)
-class Progress:
+class Progress(NamedTuple):
     """One trader on its way through a schedule of updates.
 
     Attributes:
         unit: its orders, and where the schedule began.
         history: its ledgers after each update, where rules look at them.
         state: after the last update.
-        rules: which classes are scored, and what is reckless.
     """
 
     unit: TraderUnit
     history: LedgerHistory
     state: LedgerState
-    rules: ScoringRules
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """All traders on their way through a schedule of updates.
+
+    Attributes:
+        traders: {hotkey: its ledgers after each update}.
+        times_ms: the updates.
+        rulebook: of the replay.
+    """
+
+    traders: Mapping[str, Progress]
+    times_ms: Sequence[int]
+    rulebook: Rulebook
+
+    def members(self, k: int) -> dict[str, "ScheduledMember"]:
+        """{hotkey: what is known of it after update k}."""
+        t_ms = self.times_ms[k]
+        return {
+            hotkey: ScheduledMember(self, hotkey, self._first_order_ms[hotkey], t_ms)
+            for hotkey in self.traders
+        }
 
     @cached_property
     def records(self) -> RecordHistory:
-        """What scoring asks of the trader after each update."""
-        timeline, lost = self.unit.timeline, self.state.liquidation
-        states = position_states(timeline.positions, timeline.arrays.accounts)
-        closed = closed_positions(list(map(HeldPosition, timeline.positions, states)), self.rules)
-        return record_history(self.history, closed, self.rules, lost.time_ms if lost else None)
+        """What scoring asks of the traders after each update."""
+        histories = {
+            hotkey: TraderHistory(
+                timeline=one.unit.timeline,
+                ledgers=one.history,
+                closed=self.closed[hotkey],
+                ended_ms=one.state.liquidated_ms,
+            )
+            for hotkey, one in self.traders.items()
+        }
+        return record_history(histories, self.times_ms, self.rulebook.scoring)
 
-    def member(self, k: int, t_ms: int, rulebook: Rulebook) -> "HistoryMember":
-        """What is known of the trader after update k, which is at t."""
-        return HistoryMember(self, k, t_ms, rulebook)
+    @cached_property
+    def closed(self) -> Mapping[str, ClosedPositions]:
+        """{hotkey: its closed positions}."""
+        timelines = [one.unit.timeline for one in self.traders.values()]
+        closed = closed_positions(timelines, self.rulebook.scoring.risk_profile)
+        return dict(zip(self.traders, closed, strict=True))
+
+    @cached_property
+    def _first_order_ms(self) -> Mapping[str, int]:
+        return {h: one.unit.timeline.first_order_ms for h, one in self.traders.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryMember:
-    """A trader after one update of a schedule; see `rules.member.NetworkMember`."""
+class ScheduledMember(NamedTuple):
+    """A trader at the time of an update; see `rules.member.NetworkMember`."""
 
-    progress: Progress
-    update: int
+    schedule: Schedule
+    hotkey: str
+    begin_ms: int
     t_ms: int
-    rulebook: Rulebook
 
     @property
     def first_order_ms(self) -> int | None:
         """Time of the first order, None if it is yet to come."""
-        first_ms = self.progress.unit.timeline.first_order_ms
-        return first_ms if first_ms <= self.t_ms else None
+        return self.begin_ms if self.begin_ms <= self.t_ms else None
 
     @property
     def liquidation(self) -> Breach | None:
         """The record at which the portfolio reached 0, where it has by now."""
-        lost = self.progress.state.liquidation
+        lost = self.schedule.traders[self.hotkey].state.liquidation
         return lost if lost and lost.time_ms <= self.t_ms else None
 
     @property
     def collateral_theta(self) -> float | None:
         """What an account size in force stands for, None before there is one."""
-        timeline = self.progress.unit.timeline
+        timeline = self.schedule.traders[self.hotkey].unit.timeline
         sizes = timeline.arrays.sizes
         if len(sizes) == 1 or sizes["from_ms"][1] > self.t_ms:
             return None
-        return timeline.account_size_at(self.t_ms) / self.rulebook.accounts.usd_per_theta
+        return timeline.account_size_at(self.t_ms) / self.schedule.rulebook.accounts.usd_per_theta
 
     def has_closed_position(self, shortest_ms: int) -> bool:
         """Whether a position of at least this length was closed."""
-        close_ms = self.progress.records.closed.first_close_ms(shortest_ms)
+        close_ms = self.schedule.closed[self.hotkey].first_close_ms(shortest_ms)
         return close_ms is not None and close_ms <= self.t_ms
-
-    def record(self, t_ms: int, rules: ScoringRules) -> Record | None:  # noqa: ARG002
-        """The trader's record; None without a ledger."""
-        size = self.progress.unit.timeline.account_size_at(self.t_ms)
-        return self.progress.records.record(self.update, self.t_ms, size)
 
 
 @dataclass(slots=True)
@@ -150,24 +176,21 @@ class Network:
         return {h: tuple(one.position for one in mine) for h, mine in self.held.items()}
 
     def evaluate(
-        self, traders: Mapping[str, Progress], k: int, t_ms: int, switches: RuleSwitches
+        self, schedule: Schedule, k: int, switches: RuleSwitches
     ) -> tuple[Elimination, ...]:
-        """Apply the rules after update k of a schedule, which is at t; gives who left.
+        """Apply the rules after update k of a schedule; gives who left.
 
         Whoever left is still to be brought to an end with `close`.
         """
-        rulebook = self.settings.rulebook
-        members = {
-            hotkey: one.member(k, t_ms, rulebook)
-            for hotkey, one in traders.items()
-            if hotkey not in self.state.eliminations
-        }
+        t_ms = schedule.times_ms[k]
+        records = schedule.records.after(k) if switches.need_ledgers else NO_RECORDS
         after_ms = -1 if self.state.time_ms is None else self.state.time_ms
         outcome = evaluate(
             self.state,
-            members,
+            schedule.members(k),
+            records,
             t_ms,
-            rulebook,
+            self.settings.rulebook,
             plagiarism=[e for e in self.plagiarism if after_ms < e.time_ms <= t_ms],
             run_challenge=switches.run_challenge,
             run_elimination=switches.run_elimination,
@@ -188,7 +211,7 @@ class Network:
         hotkey = elimination.miner_hotkey
         closing = close_positions(
             elimination,
-            timeline.stored_positions,
+            timeline,
             self.price_at,
             self.settings.rulebook,
             use_slippage=self.settings.use_slippage,

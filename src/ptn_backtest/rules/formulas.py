@@ -4,7 +4,7 @@ A `Series` holds one row per trader. Rows end with the newest day; shorter ones 
 front with days that do not count. Every function gives one number per row.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ptn_backtest.rulebook.scoring_rules import DayWeights, ScoringRules
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 _PERCENT = 100.0
 _LEAST_FOR_A_DEVIATION = 2
@@ -43,14 +44,14 @@ class Series:
         )
 
 
-def series(rows: Sequence[Floats]) -> Series:
-    """A series of rows of any length, oldest day first."""
-    width = max((len(row) for row in rows), default=0)
-    values, counts = np.zeros((len(rows), width)), np.zeros((len(rows), width))
-    for i, row in enumerate(rows):
-        values[i, width - len(row) :] = row
-        counts[i, width - len(row) :] = 1.0
-    return Series(values, counts)
+def series(values: Sequence[Floats], first: Ints, last: Ints) -> list[Series]:
+    """The same stretches of days of some arrays: a row from `first` to before `last` each."""
+    n_days = last - first
+    width = int(n_days.max(initial=0))
+    counts = np.arange(width) >= width - n_days[:, None]
+    day = np.where(counts, last[:, None] - width + np.arange(width), 0)
+    ones = counts.astype(np.float64)
+    return [Series(np.where(counts, one[day], 0.0), ones) for one in values]
 
 
 def day_weights(n_days: int, rule: DayWeights) -> Floats:
@@ -130,7 +131,6 @@ def class_metrics(
     rules: ScoringRules,
     *,
     days_in_year: int,
-    minimum_days: int,
     weighted: bool = True,
 ) -> dict[str, Floats]:
     """{metric: one value per trader} of the metrics that a class score is made of.
@@ -141,28 +141,33 @@ def class_metrics(
         mdd: lowest value / running peak of each trader.
         rules: constants.
         days_in_year: of the asset class.
-        minimum_days: rows with fewer take the value of the worst; PnL is always judged.
         weighted: whether newer days count more.
     """
     rule = rules.return_days if weighted else None
-    enough = returns.n_days >= minimum_days
     above = excess(returns, rule, days_in_year, rules.risk_free_rate)
     spread = volatility(returns, rule, days_in_year)
     downside = volatility(returns, rule, days_in_year, risk_free_day(rules, days_in_year))
     yearly_percent = mean(returns.values, returns.weights(rule)) * days_in_year * _PERCENT
-    ratios = {
+    return {
         "calmar": yearly_percent * risk_normalization(mdd, rules.drawdown_limit),
         "sharpe": above / np.maximum(spread, rules.ratio_floor),
         "omega": omega(returns, rule, rules.ratio_floor),
         "sortino": above / np.maximum(downside, rules.ratio_floor),
         "statistical_confidence": t_statistic(returns, rules.min_variance, rules.insufficient),
+        "pnl": mean(pnl.values, pnl.weights(rules.pnl_days if weighted else None)),
     }
-    worst = {"omega": 0.0}
-    judged = {
-        name: np.where(enough, values, worst.get(name, rules.insufficient))
-        for name, values in ratios.items()
+
+
+def with_days_enough(
+    metrics: Mapping[str, Floats], n_days: Ints, minimum_days: int, rules: ScoringRules
+) -> dict[str, Floats]:
+    """The metrics, those of the worst where there are fewer days; PnL is always judged."""
+    enough = n_days >= minimum_days
+    worst = dict.fromkeys(metrics, rules.insufficient) | {"omega": 0.0}
+    return {
+        name: values if name == "pnl" else np.where(enough, values, worst[name])
+        for name, values in metrics.items()
     }
-    return judged | {"pnl": mean(pnl.values, pnl.weights(rules.pnl_days if weighted else None))}
 
 
 def risk_free_day(rules: ScoringRules, days_in_year: int) -> float:
