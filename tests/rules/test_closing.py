@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import pytest
 
 from ptn_backtest.clock import DAY_MS, HOUR_MS, MINUTE_MS
-from ptn_backtest.ledger.timeline import build_timeline
 from ptn_backtest.positions.accounting import replay
 from ptn_backtest.positions.order import Order, OrderSource, OrderType
 from ptn_backtest.positions.position import Position
@@ -52,8 +51,7 @@ def closed(positions: Sequence[Position], *prices: tuple[str, FoundPrice]) -> Cl
         asked.append((pair, t_ms))
         return dict(prices).get(pair)
 
-    timeline = build_timeline(positions, use_slippage=False)
-    outcome = close_positions(ENDED, timeline, price_at, DEFAULT_RULEBOOK, use_slippage=False)
+    outcome = close_positions(ENDED, positions, price_at, DEFAULT_RULEBOOK, use_slippage=False)
     assert {t_ms for _, t_ms in asked} <= {AT_MS}
     return outcome
 
@@ -114,6 +112,7 @@ def test_without_a_price_a_position_is_closed_as_it_stands():
 def test_who_holds_nothing_just_leaves():
     outcome = closed([position("done", (BEGIN_MS, 0.5), (BEGIN_MS + 1, 0.0))])
     assert (outcome.events, outcome.elimination) == ((), ENDED)
+    assert closed([]).positions == ()
 
 
 def test_an_elimination_survives_json():

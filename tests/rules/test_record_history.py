@@ -68,7 +68,7 @@ def advanced(
 
 
 def check_records(timeline: TraderTimeline, state: LedgerState, history: LedgerHistory) -> None:
-    states = position_states(timeline.arrays.columns, timeline.arrays.accounts)
+    states = position_states(timeline.positions, timeline.arrays.accounts)
     held = list(map(HeldPosition, timeline.positions, states))
     records = records_of(timeline, state, history)
     for k, t_ms in enumerate(history.times_ms):

@@ -8,9 +8,10 @@ import pytest
 
 from ptn_backtest.clock import DAY_MS, MINUTE_MS
 from ptn_backtest.positions.accounting import replay
+from ptn_backtest.positions.columns import position_columns
 from ptn_backtest.positions.order import Order, OrderType
 from ptn_backtest.positions.position import Position
-from ptn_backtest.positions.recorded_orders import order_rows
+from ptn_backtest.rulebook import DEFAULT_RULEBOOK
 from ptn_backtest.rules import risk_profile
 from ptn_backtest.rules.risk_profile import HeldPosition, OrderGroups
 from ptn_backtest.trade_pairs import TradePair
@@ -29,7 +30,8 @@ def orders(*steps: tuple[Any, ...]) -> tuple[Order, ...]:
 
 
 def groups(*positions: Sequence[tuple[Any, ...]]) -> OrderGroups:
-    return OrderGroups.of([order_rows(orders(*steps)) for steps in positions])
+    made = [Position("5Test", "p", BITCOIN, START_MS, orders(*steps)) for steps in positions]
+    return OrderGroups.of(position_columns(made, DEFAULT_RULEBOOK))
 
 
 def held(*steps: tuple[Any, ...], return_at_close: float = 1.0) -> HeldPosition:

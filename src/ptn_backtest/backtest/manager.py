@@ -189,8 +189,7 @@ class BacktestManager:
         begun = time.perf_counter()
         progress = self._update_ledgers(times_ms, keep_history=switches.need_ledgers)
         built = time.perf_counter()
-        rulebook = self.perf_ledger_manager.settings.rulebook
-        schedule = Schedule(progress, times_ms, rulebook)
+        schedule = self.network.schedule(progress, times_ms, switches)
         evaluated_ms = self.network.state.time_ms
         for k, t_ms in enumerate(times_ms):
             if evaluated_ms is None or t_ms > evaluated_ms:

@@ -18,7 +18,6 @@ from ptn_backtest.rules.closing import close_positions
 from ptn_backtest.rules.evaluation import evaluate
 from ptn_backtest.rules.events import Elimination, EliminationReason, Event
 from ptn_backtest.rules.record_history import RecordHistory, TraderHistory, record_history
-from ptn_backtest.rules.records import NO_RECORDS
 from ptn_backtest.rules.risk_profile import HeldPosition
 from ptn_backtest.rules.scoring import Scores
 from ptn_backtest.rules.standing import NEW_NETWORK, NetworkState
@@ -50,7 +49,8 @@ class RuleSwitches:
         return self.run_challenge or self.run_elimination or self.run_scoring
 
 
-class Progress(NamedTuple):
+@dataclass(frozen=True)
+class Progress:
     """One trader on its way through a schedule of updates.
 
     Attributes:
@@ -63,86 +63,69 @@ class Progress(NamedTuple):
     history: LedgerHistory
     state: LedgerState
 
+    @cached_property
+    def first_order_ms(self) -> int:
+        """Time of the first order."""
+        return self.unit.timeline.first_order_ms
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Schedule:
     """All traders on their way through a schedule of updates.
 
     Attributes:
         traders: {hotkey: its ledgers after each update}.
         times_ms: the updates.
-        rulebook: of the replay.
+        closed: {hotkey: its closed positions}, where rules ask for them.
+        records: what scoring asks of the traders after each update, likewise.
     """
 
     traders: Mapping[str, Progress]
     times_ms: Sequence[int]
-    rulebook: Rulebook
+    closed: Mapping[str, ClosedPositions]
+    records: RecordHistory
 
-    def members(self, k: int) -> dict[str, "ScheduledMember"]:
+    def members(self, k: int, rulebook: Rulebook) -> dict[str, "ScheduledMember"]:
         """{hotkey: what is known of it after update k}."""
         t_ms = self.times_ms[k]
         return {
-            hotkey: ScheduledMember(self, hotkey, self._first_order_ms[hotkey], t_ms)
-            for hotkey in self.traders
+            h: ScheduledMember(one, self.closed.get(h), t_ms, rulebook)
+            for h, one in self.traders.items()
         }
-
-    @cached_property
-    def records(self) -> RecordHistory:
-        """What scoring asks of the traders after each update."""
-        histories = {
-            hotkey: TraderHistory(
-                timeline=one.unit.timeline,
-                ledgers=one.history,
-                closed=self.closed[hotkey],
-                ended_ms=one.state.liquidated_ms,
-            )
-            for hotkey, one in self.traders.items()
-        }
-        return record_history(histories, self.times_ms, self.rulebook.scoring)
-
-    @cached_property
-    def closed(self) -> Mapping[str, ClosedPositions]:
-        """{hotkey: its closed positions}."""
-        timelines = [one.unit.timeline for one in self.traders.values()]
-        closed = closed_positions(timelines, self.rulebook.scoring.risk_profile)
-        return dict(zip(self.traders, closed, strict=True))
-
-    @cached_property
-    def _first_order_ms(self) -> Mapping[str, int]:
-        return {h: one.unit.timeline.first_order_ms for h, one in self.traders.items()}
 
 
 class ScheduledMember(NamedTuple):
     """A trader at the time of an update; see `rules.member.NetworkMember`."""
 
-    schedule: Schedule
-    hotkey: str
-    begin_ms: int
+    progress: Progress
+    closed: ClosedPositions | None
     t_ms: int
+    rulebook: Rulebook
 
     @property
     def first_order_ms(self) -> int | None:
         """Time of the first order, None if it is yet to come."""
-        return self.begin_ms if self.begin_ms <= self.t_ms else None
+        first_ms = self.progress.first_order_ms
+        return first_ms if first_ms <= self.t_ms else None
 
     @property
     def liquidation(self) -> Breach | None:
         """The record at which the portfolio reached 0, where it has by now."""
-        lost = self.schedule.traders[self.hotkey].state.liquidation
+        lost = self.progress.state.liquidation
         return lost if lost and lost.time_ms <= self.t_ms else None
 
     @property
     def collateral_theta(self) -> float | None:
         """What an account size in force stands for, None before there is one."""
-        timeline = self.schedule.traders[self.hotkey].unit.timeline
+        timeline = self.progress.unit.timeline
         sizes = timeline.arrays.sizes
         if len(sizes) == 1 or sizes["from_ms"][1] > self.t_ms:
             return None
-        return timeline.account_size_at(self.t_ms) / self.schedule.rulebook.accounts.usd_per_theta
+        return timeline.account_size_at(self.t_ms) / self.rulebook.accounts.usd_per_theta
 
     def has_closed_position(self, shortest_ms: int) -> bool:
         """Whether a position of at least this length was closed."""
-        close_ms = self.schedule.closed[self.hotkey].first_close_ms(shortest_ms)
+        close_ms = self.closed.first_close_ms(shortest_ms) if self.closed else None
         return close_ms is not None and close_ms <= self.t_ms
 
 
@@ -169,11 +152,33 @@ class Network:
     held: dict[str, tuple[HeldPosition, ...]] = field(default_factory=dict)
     competitions: list[Scores] = field(default_factory=list)
     scores: list[Scores] = field(default_factory=list)
+    _closed: dict[str, ClosedPositions] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def positions(self) -> dict[str, tuple[Position, ...]]:
         """{hotkey: positions as an elimination left them}."""
         return {h: tuple(one.position for one in mine) for h, mine in self.held.items()}
+
+    def schedule(
+        self, traders: Mapping[str, Progress], times_ms: Sequence[int], switches: RuleSwitches
+    ) -> Schedule:
+        """What these rules will ask of traders that went through these updates."""
+        asked = traders if switches.need_ledgers else {}
+        rules = self.settings.rulebook.scoring
+        new = {h: one.unit.timeline for h, one in asked.items() if h not in self._closed}
+        closed = closed_positions(list(new.values()), rules.risk_profile)
+        self._closed.update(zip(new, closed, strict=True))
+        histories = {
+            hotkey: TraderHistory(
+                timeline=one.unit.timeline,
+                ledgers=one.history,
+                closed=self._closed[hotkey],
+                ended_ms=one.state.liquidated_ms,
+            )
+            for hotkey, one in asked.items()
+        }
+        records = record_history(histories, times_ms, rules)
+        return Schedule(traders, times_ms, self._closed, records)
 
     def evaluate(
         self, schedule: Schedule, k: int, switches: RuleSwitches
@@ -182,15 +187,14 @@ class Network:
 
         Whoever left is still to be brought to an end with `close`.
         """
-        t_ms = schedule.times_ms[k]
-        records = schedule.records.after(k) if switches.need_ledgers else NO_RECORDS
+        t_ms, rulebook = schedule.times_ms[k], self.settings.rulebook
         after_ms = -1 if self.state.time_ms is None else self.state.time_ms
         outcome = evaluate(
             self.state,
-            schedule.members(k),
-            records,
+            schedule.members(k, rulebook),
+            schedule.records.after(k),
             t_ms,
-            self.settings.rulebook,
+            rulebook,
             plagiarism=[e for e in self.plagiarism if after_ms < e.time_ms <= t_ms],
             run_challenge=switches.run_challenge,
             run_elimination=switches.run_elimination,
@@ -211,7 +215,7 @@ class Network:
         hotkey = elimination.miner_hotkey
         closing = close_positions(
             elimination,
-            timeline,
+            timeline.stored_positions,
             self.price_at,
             self.settings.rulebook,
             use_slippage=self.settings.use_slippage,

@@ -149,7 +149,7 @@ def _replayed(manager: BacktestManager) -> Iterable[list[ReplayedPosition]]:
         timeline = timelines[hotkey]
         left = manager.network.held.get(hotkey)
         if left is None:
-            states = position_states(timeline.arrays.columns, timeline.arrays.accounts)
+            states = position_states(timeline.positions, timeline.arrays.accounts)
             replayed = list(map(ReplayedPosition, timeline.positions, states))
         else:
             replayed = [ReplayedPosition(*one) for one in left]

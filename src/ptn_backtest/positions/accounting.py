@@ -12,7 +12,6 @@ import numpy as np
 from ptn_backtest.compiled import compiled
 from ptn_backtest.positions.columns import (
     AccountingRules,
-    Ints,
     PositionColumns,
     Row,
     Rows,
@@ -22,7 +21,6 @@ from ptn_backtest.positions.columns import (
 from ptn_backtest.positions.fees import carry_fee
 from ptn_backtest.positions.order import OrderType
 from ptn_backtest.positions.position import Position
-from ptn_backtest.positions.recorded_orders import KINDS
 from ptn_backtest.rulebook import DEFAULT_RULEBOOK, Rulebook
 
 _FLAT_KIND = 0
@@ -127,39 +125,36 @@ def replay_all(
         return []
     columns = position_columns(positions, rulebook)
     rules = accounting_rules(rulebook, use_slippage)
-    return position_states(columns, replay_orders(columns, rules))
+    return position_states(positions, replay_orders(columns, rules))
 
 
-def position_states(
-    columns: PositionColumns, accounts: Accounts, known: Ints | None = None
-) -> list[PositionState]:
-    """The state of each position, from what its orders made of it.
-
-    Args:
-        columns: the positions.
-        accounts: of all their orders.
-        known: how many orders of each to look at, at least 1; None for all.
-    """
-    rows, orders = columns
-    last = (rows["last"] if known is None else rows["first"] + known) - 1
-    bounds = accounts.bounds
-    closed = (bounds["close"] >= 0) & (bounds["close"] <= last)
-    after = accounts.after[last]
-    columns_of_states = (
-        np.where(closed, _FLAT_KIND, orders["kind"][rows["first"]]),
-        closed,
-        orders["time_ms"][bounds["close"]],
-        *(after[name] for name in ("current_return", "return_at_close", "held", "entry_price")),
-        bounds["initial_entry"],
-        *(after[name] for name in ("entry_value", "realized", "cumulative_leverage")),
-        *(after[name] for name in ("max_leverage", "spread_fee")),
-    )
+def position_states(positions: Sequence[Position], accounts: Accounts) -> list[PositionState]:
+    """The last state of each position, from what its orders made of it."""
+    last = np.cumsum([len(position.orders) for position in positions]) - 1
     return [
-        PositionState(KINDS[kind], is_closed, close_ms if is_closed else None, *figures)
-        for kind, is_closed, close_ms, *figures in zip(
-            *(column.tolist() for column in columns_of_states), strict=True
-        )
+        _last_state(position, accounts.after[last[i]], accounts.bounds[i], int(last[i]))
+        for i, position in enumerate(positions)
     ]
+
+
+def _last_state(position: Position, after: Row, bounds: Row, last: int) -> PositionState:
+    closed = bool(bounds["close"] >= 0)
+    closing = position.orders[int(bounds["close"]) - last - 1] if closed else None
+    return PositionState(
+        position_type=OrderType.FLAT if closed else position.orders[0].order_type,
+        is_closed_position=closed,
+        close_ms=closing.processed_ms if closing else None,
+        current_return=float(after["current_return"]),
+        return_at_close=float(after["return_at_close"]),
+        net_leverage=float(after["held"]),
+        average_entry_price=float(after["entry_price"]),
+        initial_entry_price=float(bounds["initial_entry"]),
+        cumulative_entry_value=float(after["entry_value"]),
+        realized_pnl=float(after["realized"]),
+        cumulative_leverage=float(after["cumulative_leverage"]),
+        max_leverage_seen=float(after["max_leverage"]),
+        spread_fee=float(after["spread_fee"]),
+    )
 
 
 def carry_fee_at(

@@ -24,12 +24,14 @@ class ClosedPositions:
     Attributes:
         open_ms: when each was opened.
         close_ms: when it was closed, ascending.
+        longest_ms: how long the longest lasted of those closed up to then.
         reckless: whether the risk profile flags it.
         log_weight: logarithm of its weight there.
     """
 
     open_ms: Ints
     close_ms: Ints
+    longest_ms: Ints
     reckless: Bools
     log_weight: Floats
 
@@ -53,8 +55,8 @@ class ClosedPositions:
 
     def first_close_ms(self, shortest_ms: int) -> int | None:
         """When the first position of at least this length was closed."""
-        long = self.close_ms[self.close_ms - self.open_ms >= shortest_ms]
-        return int(long[0]) if len(long) else None
+        first = self.longest_ms.searchsorted(shortest_ms)
+        return int(self.close_ms[first]) if first < len(self.close_ms) else None
 
 
 def closed_positions(
@@ -70,8 +72,13 @@ def closed_positions(
         returns = accounts.after["return_at_close"][positions["last"][which] - 1]
         mine, flagged = flagged[: len(which)], flagged[len(which) :]
         order = np.argsort(close_ms, kind="stable")
-        logs = log_weights(returns, rules)
-        yield ClosedPositions(open_ms[order], close_ms[order], mine[order], logs[order])
+        yield ClosedPositions(
+            open_ms=open_ms[order],
+            close_ms=close_ms[order],
+            longest_ms=np.maximum.accumulate((close_ms - open_ms)[order]),
+            reckless=mine[order],
+            log_weight=log_weights(returns, rules)[order],
+        )
 
 
 def _reckless(

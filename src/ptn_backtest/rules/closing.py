@@ -1,12 +1,10 @@
 """Closing what an eliminated trader still holds."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from ptn_backtest.ledger.timeline import TraderTimeline
-from ptn_backtest.positions.accounting import position_states, replay_all
+from ptn_backtest.positions.accounting import replay_all
+from ptn_backtest.positions.manager import up_to
 from ptn_backtest.positions.order import Order, OrderSource, OrderType
 from ptn_backtest.positions.position import Position
 from ptn_backtest.prices.lookup import FoundPrice
@@ -37,7 +35,7 @@ class Closing:
 
 def close_positions(
     elimination: Elimination,
-    timeline: TraderTimeline,
+    positions: Sequence[Position],
     price_at: Callable[[str, int], FoundPrice | None],
     rulebook: Rulebook,
     *,
@@ -50,13 +48,14 @@ def close_positions(
 
     Args:
         elimination: whose, and when.
-        timeline: all orders of the trader; those after its end are left out.
+        positions: all of the trader's; orders after its end are left out.
         price_at: the price of a pair (by its id) at a time (ms), None where there is none.
         rulebook: fees and dates.
         use_slippage: as in the replay.
     """
     at_ms = elimination.time_ms
-    held = list(_known_at(timeline, at_ms))
+    known = up_to(positions, at_ms)
+    held = list(map(HeldPosition, known, replay_all(known, rulebook, use_slippage=use_slippage)))
     left_open = [i for i, one in enumerate(held) if not one.state.is_closed_position]
     pairs = dict.fromkeys(held[i].position.trade_pair.trade_pair_id for i in left_open)
     found = {pair: price_at(pair, at_ms) for pair in pairs}
@@ -75,20 +74,6 @@ def close_positions(
         ),
         events=tuple(_event(elimination, held[i], found) for i in left_open),
     )
-
-
-def _known_at(timeline: TraderTimeline, at_ms: int) -> Iterator[HeldPosition]:
-    """The positions with their states at a time, as stored; later orders are not known."""
-    columns, accounts = timeline.arrays.columns, timeline.arrays.accounts
-    is_known = columns.orders["time_ms"] <= at_ms
-    n_known = np.add.reduceat(is_known, columns.positions["first"], dtype=np.int64)
-    states = position_states(columns, accounts, np.maximum(n_known, 1))
-    for i in timeline.arrays.by_stored.tolist():
-        position, n = timeline.positions[i], int(n_known[i])
-        if 0 < n < len(position.orders):
-            position = replace(position, orders=position.orders[:n])
-        if n:
-            yield HeldPosition(position, states[i])
 
 
 def _closed(position: Position, at_ms: int, found: Mapping[str, FoundPrice | None]) -> Position:

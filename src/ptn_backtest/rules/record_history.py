@@ -5,21 +5,21 @@ change once the day is over, so an update sees a stretch of one series.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from ptn_backtest.clock import DAY_MS
 from ptn_backtest.ledger.checkpoint import PORTFOLIO
-from ptn_backtest.ledger.daily import Dates, daily_values, start_ms
+from ptn_backtest.ledger.daily import start_ms
 from ptn_backtest.ledger.history import LedgerHistory
 from ptn_backtest.ledger.timeline import TraderTimeline
 from ptn_backtest.positions.columns import Floats, Ints
 from ptn_backtest.rulebook.scoring_rules import ScoringRules
-from ptn_backtest.rules.class_ledgers import class_ledger
 from ptn_backtest.rules.closed_positions import ClosedPositions
-from ptn_backtest.rules.record import record_of
+from ptn_backtest.rules.day_table import DayTable, day_table
+from ptn_backtest.rules.record import ClassRecord, record_of
 from ptn_backtest.rules.records import ClassRecords, Records
 from ptn_backtest.rules.risk_profile import Bools
 from ptn_backtest.trade_pairs import TradePair, TradePairCategory
@@ -86,125 +86,118 @@ def record_history(
         times_ms: the update times, ascending.
         rules: which classes are scored, and what is reckless.
     """
-    times = np.array(times_ms, dtype=np.int64)
-    shape = (len(times), len(traders))
-    exists, mdd, full_days = np.zeros(shape, bool), np.ones(shape), np.zeros(shape, np.int64)
+    times, every = np.array(times_ms, dtype=np.int64), list(traders.values())
+    shape = (len(times), len(every))
+    exists, mdd, oldest_ms = np.zeros(shape, bool), np.ones(shape), np.zeros(shape, np.int64)
     risk, account_size = np.zeros(shape), np.zeros(shape)
-    classes = {category: _ClassDays(shape) for category in rules.asset_classes}
-    for i, trader in enumerate(traders.values()):
-        risk[:, i] = trader.closed.risks(times, rules.risk_profile)
-        account_size[:, i] = _sizes_at(trader.timeline, times)
-        for seen in _seen(trader, times, rules):
-            exists[seen.updates, i] = seen.exists
-            mdd[seen.updates, i], full_days[seen.updates, i] = seen.mdd, seen.full_days
-            for category, own in seen.classes.items():
-                classes[category].add(own, seen.updates, i)
-    return RecordHistory(
+    for i, (timeline, ledgers, closed, _) in enumerate(every):
+        risk[:, i] = closed.risks(times, rules.risk_profile)
+        account_size[:, i] = _sizes_at(timeline, times)
+        if ledgers.n_kept:
+            changed = slice(-ledgers.n_kept, None)
+            exists[changed, i], mdd[changed, i] = ledgers.exists(0), ledgers.lowest_mdds(0)
+            # all ledgers of a trader share their window; the portfolio's is the oldest
+            starts_ms = np.append(start_ms(ledgers.cps[0]), 0)  # there may be none yet
+            oldest_ms[changed, i] = starts_ms[ledgers.oldest(0)]
+    window = _Window(every, oldest_ms, times)
+    history = RecordHistory(
         hotkeys=tuple(traders),
         exists=exists,
         mdd=mdd,
-        full_days=full_days,
+        full_days=window.n_days(),
         risk=risk,
         account_size=account_size,
-        classes={category: days.records() for category, days in classes.items()},
+        classes={category: window.of(category) for category in rules.asset_classes},
     )
+    return _with_whole_records(history, every, times, rules)
 
 
-class _Seen(NamedTuple):
-    """What some updates see of one trader: arrays by update, or one value for all of them."""
+class _Window(NamedTuple):
+    """What the updates see of days: `oldest_ms` is when their window begins (updates x traders)."""
 
-    updates: slice
-    exists: Bools | bool
-    mdd: Floats | float
-    full_days: Ints | int
-    classes: Mapping[TradePairCategory, "_SeenClass"]
+    traders: Sequence[TraderHistory]
+    oldest_ms: Ints
+    times: Ints
 
+    def n_days(self) -> Ints:
+        """Days of the portfolio ledgers."""
+        first, last = self._stretches(self._days([[0]] * len(self.traders)))
+        return last - first
 
-class _SeenClass(NamedTuple):
-    """The days of a class ledger, and which of them the updates see: `first` to before `last`."""
+    def of(self, category: TradePairCategory) -> ClassRecords:
+        """Days of the class ledgers."""
+        ledgers = [one.ledgers for one in self.traders]
+        names = {name for one in ledgers for name in one.names}
+        mine = {name for name in names if _is_of(name, category)}
+        places = [[i for i, name in enumerate(one.names) if name in mine] for one in ledgers]
+        days = self._days(places)
+        mdd = np.ones(self.oldest_ms.shape)
+        for i, (one, own) in enumerate(zip(ledgers, places, strict=True)):
+            if own:
+                # value and drawdown of a class are those of the pair traded first (quirk 26)
+                mdd[-one.n_kept :, i] = one.lowest_mdds(own[0])
+        return ClassRecords(days.returns, days.pnl, *self._stretches(days), mdd)
 
-    returns: Floats
-    pnl: Floats
-    first: Ints | int
-    last: Ints | int
-    mdd: Floats | float
+    def _days(self, places: Sequence[Sequence[int]]) -> DayTable:
+        """The days of these ledgers (by their places) of each trader."""
+        return day_table(
+            [
+                (i, one.ledgers.cps[place])
+                for i, (one, own) in enumerate(zip(self.traders, places, strict=True))
+                for place in own[: len(one.ledgers.cps)]
+            ]
+        )
 
-
-class _ClassDays:
-    """One asset class of all traders, in the making."""
-
-    def __init__(self, shape: tuple[int, int]) -> None:
-        self._first, self._last = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-        self._mdd = np.ones(shape)
-        self._returns, self._pnl = [np.zeros(0)], [np.zeros(0)]
-        self._n_days = 0
-
-    def add(self, seen: _SeenClass, updates: slice, trader: int) -> None:
-        """Add what some updates see of a trader."""
-        self._first[updates, trader] = self._n_days + seen.first
-        self._last[updates, trader] = self._n_days + seen.last
-        self._mdd[updates, trader] = seen.mdd
-        self._returns.append(seen.returns)
-        self._pnl.append(seen.pnl)
-        self._n_days += len(seen.returns)
-
-    def records(self) -> ClassRecords:
-        """Everything that was added."""
-        returns, pnl = np.concatenate(self._returns), np.concatenate(self._pnl)
-        return ClassRecords(returns, pnl, self._first, self._last, self._mdd)
-
-
-def _seen(trader: TraderHistory, times: Ints, rules: ScoringRules) -> Iterator[_Seen]:
-    """Updates before anything changed, those that went on, and those after the end."""
-    ledgers, n_updates = trader.ledgers, len(times)
-    begin = n_updates - ledgers.n_kept
-    end = n_updates if trader.ended_ms is None else int(np.searchsorted(times, trader.ended_ms))
-    yield from _alike(ledgers, slice(0, begin), rules)
-    yield from _growing(ledgers, slice(begin, n_updates), times, rules)
-    yield from _alike(ledgers, slice(max(begin, end), n_updates), rules)
+    def _stretches(self, days: DayTable) -> tuple[Ints, Ints]:
+        """The first day in the window, and the one after the last that is over."""
+        trader = np.arange(len(self.traders))
+        first = days.place(trader, -(-self.oldest_ms // DAY_MS))
+        return first, np.maximum(first, days.place(trader, (self.times // DAY_MS)[:, None]))
 
 
-def _growing(
-    ledgers: LedgerHistory, updates: slice, times: Ints, rules: ScoringRules
-) -> Iterator[_Seen]:
-    """Updates that each see a stretch of the same days."""
-    whole = ledgers.all_checkpoints()
-    if PORTFOLIO not in whole:
-        return
-    # all ledgers of a trader share their window; the portfolio's is the oldest
-    oldest_ms = start_ms(ledgers.cps[0])[ledgers.oldest(0)]
-    newest_ms = times[updates] - DAY_MS
-
-    def stretch(dates: Dates) -> tuple[Ints, Ints]:
-        begin_ms = dates.astype("datetime64[ms]").astype(np.int64)
-        first = np.searchsorted(begin_ms, oldest_ms)
-        return first, np.maximum(first, np.searchsorted(begin_ms, newest_ms, side="right"))
-
-    classes = {}
-    for category in rules.asset_classes:
-        places = [i for i, name in enumerate(ledgers.names) if _is_of(name, category)]
-        if places:
-            dates, returns, pnl = daily_values(class_ledger(whole, category))
-            # value and drawdown of a class are those of the pair traded first (quirk 26)
-            mdd = ledgers.lowest_mdds(places[0])
-            classes[category] = _SeenClass(returns, pnl, *stretch(dates), mdd)
-    first, last = stretch(daily_values(whole[PORTFOLIO])[0])
-    yield _Seen(updates, ledgers.exists(0), ledgers.lowest_mdds(0), last - first, classes)
-
-
-def _alike(ledgers: LedgerHistory, updates: slice, rules: ScoringRules) -> Iterator[_Seen]:
-    """Updates that all see the same ledgers."""
-    if updates.start == updates.stop:
-        return
-    whole = ledgers.ledgers_after(updates.start)
-    if PORTFOLIO not in whole:
-        return
-    record = record_of(whole, (), 0.0, 0, rules)
+def _with_whole_records(
+    history: RecordHistory, traders: Sequence[TraderHistory], times: Ints, rules: ScoringRules
+) -> RecordHistory:
+    """The history, with records made as a whole of updates that all see the same ledgers."""
+    made = [
+        (updates, i, record_of(ledgers, (), 0.0, 0, rules))
+        for i, trader in enumerate(traders)
+        for updates in _unchanging(trader, times)
+        if PORTFOLIO in (ledgers := trader.ledgers.ledgers_after(updates.start))
+    ]
+    for updates, i, record in made:
+        history.exists[updates, i] = True
+        history.mdd[updates, i], history.full_days[updates, i] = record.mdd, record.full_days
     classes = {
-        category: _SeenClass(one.returns, one.pnl, 0, len(one.returns), one.mdd)
-        for category, one in record.classes.items()
+        category: _with_days(one, [(k, i, record.classes[category]) for k, i, record in made])
+        for category, one in history.classes.items()
     }
-    yield _Seen(updates, True, record.mdd, record.full_days, classes)
+    return replace(history, classes=classes)
+
+
+def _unchanging(trader: TraderHistory, times: Ints) -> Iterator[slice]:
+    """The updates that were done before, and those after the portfolio reached 0."""
+    n_updates, begin = len(times), len(times) - trader.ledgers.n_kept
+    end = n_updates if trader.ended_ms is None else int(np.searchsorted(times, trader.ended_ms))
+    for updates in (slice(0, begin), slice(max(begin, end), n_updates)):
+        if updates.start < updates.stop:
+            yield updates
+
+
+def _with_days(
+    records: ClassRecords, added: Sequence[tuple[slice, int, ClassRecord]]
+) -> ClassRecords:
+    """The records of one class, where some updates of some traders see other days."""
+    n_days = len(records.returns)
+    for updates, i, one in added:
+        records.first[updates, i] = n_days
+        n_days += len(one.returns)
+        records.last[updates, i], records.mdd[updates, i] = n_days, one.mdd
+    return replace(
+        records,
+        returns=np.concatenate([records.returns, *(one.returns for *_, one in added)]),
+        pnl=np.concatenate([records.pnl, *(one.pnl for *_, one in added)]),
+    )
 
 
 def _is_of(name: str, category: TradePairCategory) -> bool:

@@ -118,7 +118,3 @@ def _class_records(records: list[Record], category: TradePairCategory) -> ClassR
         last=last,
         mdd=np.array([one.mdd for one in own], dtype=np.float64),
     )
-
-
-NO_RECORDS = side_by_side({}, ())
-"""Of nobody."""

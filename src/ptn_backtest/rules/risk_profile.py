@@ -10,9 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptn_backtest.positions.accounting import PositionState
-from ptn_backtest.positions.columns import Floats, Ints, Rows
+from ptn_backtest.positions.columns import (
+    Floats,
+    Ints,
+    PositionColumns,
+    Rows,
+    position_columns,
+)
 from ptn_backtest.positions.position import Position
-from ptn_backtest.positions.recorded_orders import ORDER, order_rows
+from ptn_backtest.rulebook import DEFAULT_RULEBOOK
 from ptn_backtest.rulebook.scoring_rules import RiskProfileRules
 from ptn_backtest.trade_pairs import TradePair
 
@@ -42,11 +48,10 @@ class OrderGroups(NamedTuple):
     last: Ints
 
     @staticmethod
-    def of(orders: Sequence[Rows]) -> "OrderGroups":
+    def of(columns: PositionColumns) -> "OrderGroups":
         """The orders of some positions."""
-        ends = np.cumsum([len(rows) for rows in orders], dtype=np.int64)
-        rows = np.concatenate([np.empty(0, ORDER), *orders])
-        return OrderGroups(rows, np.append(0, ends)[:-1], ends - 1)
+        positions, orders = columns
+        return OrderGroups(orders, positions["first"], positions["last"] - 1)
 
     @property
     def direction(self) -> Ints:
@@ -82,8 +87,9 @@ def risk_score(held: Iterable[HeldPosition], t_ms: int, rules: RiskProfileRules 
         0 (none flagged) to 1 (all flagged).
     """
     counted = [each for each in held if _counts(each, t_ms, rules)]
-    orders = OrderGroups.of([order_rows(each.position.orders) for each in counted])
-    flagged = reckless(orders, [each.position.trade_pair for each in counted], rules)
+    positions = [each.position for each in counted]
+    orders = OrderGroups.of(position_columns(positions, DEFAULT_RULEBOOK))  # of any rulebook
+    flagged = reckless(orders, [position.trade_pair for position in positions], rules)
     returns = np.array([each.state.return_at_close for each in counted])
     return flagged_share(flagged, log_weights(returns, rules))
 
