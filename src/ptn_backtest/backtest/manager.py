@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Literal
 
 from ptn_backtest.backtest.execution import ParallelizationMode, check_mode, open_execution
@@ -119,6 +120,7 @@ class BacktestManager:
         self.timings: dict[str, float] = {"ledgers": 0.0, "rules": 0.0}
         lookback_ms = settings.rulebook.eliminations.closing_price_ms
 
+        @cache
         def closing_price(trade_pair_id: str, t_ms: int) -> FoundPrice | None:
             return price_at(candles, trade_pair_id, t_ms, lookback_ms)
 

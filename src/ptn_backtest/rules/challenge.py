@@ -1,6 +1,7 @@
 """Challenge period and probation: who fails, who may rise, and who stands high enough."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -44,6 +45,7 @@ class Inspection:
 
 
 NOTHING_YET = Inspection()
+CANDIDATE = Inspection(candidate=True)
 
 
 def inspect(
@@ -71,7 +73,7 @@ def inspect(
     failure = drawdown_failure(portfolio, reason, rulebook)
     if failure:
         return Inspection(failure)
-    return Inspection(candidate=portfolio.full_days >= rules.full_days)
+    return CANDIDATE if portfolio.full_days >= rules.full_days else NOTHING_YET
 
 
 def period_end_ms(standing: Standing, rulebook: Rulebook) -> int:
@@ -92,8 +94,7 @@ def drawdown_failure(
     return Failure(reason, percent, {"drawdown_percent": percent, "limit_percent": limit})
 
 
-@dataclass(frozen=True, slots=True)
-class Rank:
+class Rank(NamedTuple):
     """Where a trader stands in a class, and what the class asks for.
 
     Attributes:

@@ -1,7 +1,7 @@
 """Closed positions of many traders as arrays: who has a long enough one, and how reckless they are."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,67 +18,96 @@ from ptn_backtest.rules.risk_profile import (
 
 
 @dataclass(frozen=True, slots=True)
-class ClosedPositions:
-    """A trader's closed positions in the order in which they were closed, as arrays.
+class RiskProfile:
+    """A trader's closed positions that may count, in the order in which they were closed.
 
     Attributes:
         open_ms: when each was opened.
         close_ms: when it was closed, ascending.
-        longest_ms: how long the longest lasted of those closed up to then.
-        reckless: whether the risk profile flags it.
-        log_weight: logarithm of its weight there.
+        flagged: whether it is reckless.
+        logs: logarithm of its weight.
+        window_ms: a position counts that was opened within this time.
     """
 
     open_ms: Ints
     close_ms: Ints
-    longest_ms: Ints
-    reckless: Bools
-    log_weight: Floats
+    flagged: Bools
+    logs: Floats
+    window_ms: int
 
-    def risks(self, times_ms: Ints, rules: RiskProfileRules) -> Floats:
+    def scores(self, times_ms: Ints) -> Floats:
         """Risk score at each of some ascending times; as `risk_profile.risk_score`."""
-        risks = np.zeros(len(times_ms))
-        if not self.reckless.any():
-            return risks
-        long = self.close_ms - self.open_ms >= rules.min_duration_ms
-        open_ms, flagged, logs = self.open_ms[long], self.reckless[long], self.log_weight[long]
-        since_ms = times_ms - rules.window_ms
-        n_closed = np.searchsorted(self.close_ms[long], times_ms, side="right")
-        n_too_old = np.searchsorted(np.sort(open_ms), since_ms)
-        # the score only changes with the positions that count
-        changes = (np.diff(n_closed, prepend=-1) != 0) | (np.diff(n_too_old, prepend=-1) != 0)
-        for k in np.flatnonzero(changes).tolist():
-            known = slice(0, n_closed[k])
-            counts = open_ms[known] >= since_ms[k]
-            risks[k:] = flagged_share(flagged[known][counts], logs[known][counts])
-        return risks
+        scores = np.zeros(len(times_ms))
+        if not self.flagged.any():
+            return scores
+        since_ms = times_ms - self.window_ms
+        n_closed = self.close_ms.searchsorted(times_ms, side="right")
+        n_too_old = np.sort(self.open_ms).searchsorted(since_ms)
+        # both only grow, and the score only changes when one of them does
+        changes = np.flatnonzero(np.diff(n_closed + n_too_old, prepend=-1))
+        for k in changes.tolist():
+            counts: Ints | slice = slice(0, n_closed[k])
+            if n_too_old[k]:
+                counts = np.flatnonzero(self.open_ms[counts] >= since_ms[k])
+            scores[k:] = flagged_share(self.flagged[counts], self.logs[counts])
+        return scores
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedPositions:
+    """A trader's closed positions in the order in which they were closed.
+
+    Attributes:
+        close_ms: when each was closed, ascending.
+        lasted_ms: how long it was open.
+        risk: what the risk profile makes of them.
+    """
+
+    close_ms: Ints
+    lasted_ms: Ints
+    risk: RiskProfile
+    _first_close_ms: dict[int, int | None] = field(default_factory=dict, repr=False)
 
     def first_close_ms(self, shortest_ms: int) -> int | None:
         """When the first position of at least this length was closed."""
-        first = self.longest_ms.searchsorted(shortest_ms)
-        return int(self.close_ms[first]) if first < len(self.close_ms) else None
+        known = self._first_close_ms
+        if shortest_ms not in known:
+            long = self.close_ms[self.lasted_ms >= shortest_ms]
+            known[shortest_ms] = int(long[0]) if len(long) else None
+        return known[shortest_ms]
 
 
 def closed_positions(
     timelines: Sequence[TraderTimeline], rules: RiskProfileRules
 ) -> Iterator[ClosedPositions]:
     """The closed ones among the positions of each trader."""
-    closed = [np.flatnonzero(one.arrays.accounts.bounds["close"] >= 0) for one in timelines]
-    flagged = _reckless(timelines, closed, rules)
-    for timeline, which in zip(timelines, closed, strict=True):
-        (positions, orders), accounts = timeline.arrays.columns, timeline.arrays.accounts
-        close_ms = orders["time_ms"][accounts.bounds["close"][which]]
+    if not timelines:
+        return
+    closed = [_by_close(timeline) for timeline in timelines]
+    ends = np.cumsum([len(which) for which in closed], dtype=np.int64)
+    flagged = np.split(_reckless(timelines, closed, rules), ends[:-1])
+    for timeline, which, reckless_ones in zip(timelines, closed, flagged, strict=True):
+        columns, accounts = timeline.arrays.columns, timeline.arrays.accounts
+        close_ms = columns.orders["time_ms"][accounts.bounds["close"][which]]
         open_ms = np.array([one.open_ms for one in timeline.positions], dtype=np.int64)[which]
-        returns = accounts.after["return_at_close"][positions["last"][which] - 1]
-        mine, flagged = flagged[: len(which)], flagged[len(which) :]
-        order = np.argsort(close_ms, kind="stable")
-        yield ClosedPositions(
-            open_ms=open_ms[order],
-            close_ms=close_ms[order],
-            longest_ms=np.maximum.accumulate((close_ms - open_ms)[order]),
-            reckless=mine[order],
-            log_weight=log_weights(returns, rules)[order],
+        returns = accounts.after["return_at_close"][columns.positions["last"][which] - 1]
+        long = close_ms - open_ms >= rules.min_duration_ms
+        risk = RiskProfile(
+            open_ms=open_ms[long],
+            close_ms=close_ms[long],
+            flagged=reckless_ones[long],
+            logs=log_weights(returns[long], rules),
+            window_ms=rules.window_ms,
         )
+        yield ClosedPositions(close_ms, close_ms - open_ms, risk)
+
+
+def _by_close(timeline: TraderTimeline) -> Ints:
+    """Indices of the closed positions in the order in which they were closed."""
+    close = timeline.arrays.accounts.bounds["close"]
+    which = np.flatnonzero(close >= 0)
+    close_ms = timeline.arrays.columns.orders["time_ms"][close[which]]
+    return which[np.argsort(close_ms, kind="stable")]
 
 
 def _reckless(

@@ -185,12 +185,14 @@ def _promote_and_demote(round_: Round, scores: Scores, hotkeys: Collection[str])
         if round_.members[hotkey].liquidation:
             continue  # it is about to leave
         rank = ranks.get(hotkey)
-        figures = rank.figures if rank else {}
         is_in, was_in = bool(rank and rank.is_in), _bucket(round_, hotkey) is Bucket.MAINCOMP
-        if is_in and not was_in:
+        if is_in is was_in:
+            continue
+        figures = rank.figures if rank else {}
+        if is_in:
             standing = Standing(Bucket.MAINCOMP, round_.t_ms)
             round_.move(hotkey, standing, EventKind.PROMOTED, "rank", figures)
-        elif was_in and not is_in:
+        else:
             standing = Standing(Bucket.PROBATION, round_.t_ms)
             reason = "rank" if rank else "not scored"
             round_.move(hotkey, standing, EventKind.DEMOTED, reason, figures)

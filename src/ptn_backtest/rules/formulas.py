@@ -5,7 +5,8 @@ front with days that do not count. Every function gives one number per row.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ _PERCENT = 100.0
 _LEAST_FOR_A_DEVIATION = 2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Series:
     """Daily values of several traders.
 
@@ -30,8 +31,9 @@ class Series:
 
     values: Floats
     counts: Floats
+    _weights: dict[DayWeights, Floats] = field(default_factory=dict, init=False, repr=False)
 
-    @property
+    @cached_property
     def n_days(self) -> Floats:
         """Days of each row that count."""
         n_days: Floats = self.counts.sum(axis=1)
@@ -39,9 +41,11 @@ class Series:
 
     def weights(self, rule: DayWeights | None) -> Floats:
         """Weight of every day, the newest 1; None weighs all days the same."""
-        return (
-            self.counts if rule is None else self.counts * day_weights(self.values.shape[1], rule)
-        )
+        if rule is None:
+            return self.counts
+        if rule not in self._weights:
+            self._weights[rule] = self.counts * day_weights(self.values.shape[1], rule)
+        return self._weights[rule]
 
 
 def series(values: Sequence[Floats], first: Ints, last: Ints) -> list[Series]:
@@ -83,7 +87,7 @@ def volatility(
 
     Infinite for fewer than 2 such days.
     """
-    chosen = returns.counts * (1.0 if below is None else returns.values < below)
+    chosen = returns.counts if below is None else returns.counts * (returns.values < below)
     spread = variance(returns.values, returns.weights(rule) * chosen)
     enough = chosen.sum(axis=1) >= _LEAST_FOR_A_DEVIATION
     return np.where(enough, np.sqrt(spread * days_in_year), np.inf)

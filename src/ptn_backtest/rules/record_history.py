@@ -91,7 +91,7 @@ def record_history(
     exists, mdd, oldest_ms = np.zeros(shape, bool), np.ones(shape), np.zeros(shape, np.int64)
     risk, account_size = np.zeros(shape), np.zeros(shape)
     for i, (timeline, ledgers, closed, _) in enumerate(every):
-        risk[:, i] = closed.risks(times, rules.risk_profile)
+        risk[:, i] = closed.risk.scores(times)
         account_size[:, i] = _sizes_at(timeline, times)
         if ledgers.n_kept:
             changed = slice(-ledgers.n_kept, None)
