@@ -58,14 +58,12 @@ def measured(
     return dict(found)
 
 
-def measure_least_work(
-    work: Workload, liquidated_ms: dict[str, int], repeats: int
-) -> dict[str, Any]:
-    """Ticks of the network's ledgers up to each liquidation, and the least seconds for them."""
+def measure_least_work(work: Workload, ended_ms: dict[str, int], repeats: int) -> dict[str, Any]:
+    """Ticks of the network's ledgers up to each trader's end, and the least seconds for them."""
     inputs = load_inputs(config_of(work, work.candles.parent))
     timelines = [build_timeline(mine) for mine in inputs.positions.by_hotkey().values()]
     times = update_times(inputs.start_ms, inputs.end_ms, DAY_MS)
-    ticks = work_of(timelines, times, liquidated_ms)
+    ticks = work_of(timelines, times, ended_ms)
     return {
         "ticks": ticks.n_ticks,
         "valuations": ticks.n_valuations,

@@ -20,6 +20,7 @@ from benchmarks.golden import golden_times
 from benchmarks.measuring import measured
 from benchmarks.replay import PHASES
 from benchmarks.workload import FOLDER, SEED, SIZES, Workload, workload
+from ptn_backtest.backtest.legs import cut_into_legs
 from ptn_backtest.clock import DAY_MS
 from ptn_backtest.results.run_folder import RUN_FILE, versions
 
@@ -44,8 +45,7 @@ def measure_network(work: Workload, repeats: int, clock: str) -> Figures:
     with tempfile.TemporaryDirectory() as folder:
         runs = [measured("replay", work, folder=str(Path(folder) / "run")) for _ in range(repeats)]
         info = json.loads((Path(folder) / "run" / RUN_FILE).read_text())
-        liquidated = {one["miner_hotkey"]: one["elimination_ms"] for one in info["liquidations"]}
-        least = measured("least_work", work, liquidated_ms=liquidated, repeats=repeats)
+        least = measured("least_work", work, ended_ms=_ended_ms(info), repeats=repeats)
     if any(run["counts"] != runs[0]["counts"] for run in runs):
         raise SystemExit(f"{work.name}: two runs of the same network differ")
     best = {
@@ -65,6 +65,16 @@ def measure_network(work: Workload, repeats: int, clock: str) -> Figures:
         "warm_up_seconds": min(run["warm_up_seconds"] for run in runs),
     }
     return {**figures, "ratios": _ratios(figures, clock)}
+
+
+def _ended_ms(info: Figures) -> dict[str, int]:
+    """{hotkey: when its ledgers end}: at its liquidation, or with the leg in which it left."""
+    legs = cut_into_legs(info["update_times_ms"])
+    ended = {
+        one["miner_hotkey"]: next(leg[-1] for leg in legs if leg[-1] >= one["time_ms"])
+        for one in info["eliminations"]
+    }
+    return ended | {one["miner_hotkey"]: one["elimination_ms"] for one in info["liquidations"]}
 
 
 def _ratios(figures: Figures, clock: str) -> dict[str, float]:

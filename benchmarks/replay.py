@@ -11,11 +11,13 @@ from benchmarks.stopwatch import Stopwatch
 from benchmarks.workload import Workload
 from ptn_backtest.backtest.config import BacktestConfig
 from ptn_backtest.backtest.run import run_backtest
+from ptn_backtest.cli.unfinished import begin_states
 from ptn_backtest.report.html import write_report
 from ptn_backtest.results.run_folder import write_run
 
 _DATABASE = "ptn_backtest.sources.database.source:DatabasePositionOrderSource"
 _MANAGER = "ptn_backtest.backtest.manager:BacktestManager"
+_KEEPER = "ptn_backtest.backtest.leg_keeping:LegKeeper"
 _PLACES = {
     "ptn_backtest.backtest.loading:load_inputs": "change",
     f"{_DATABASE}.read": "load",
@@ -25,6 +27,8 @@ _PLACES = {
     f"{_MANAGER}.__init__": "plan",
     f"{_MANAGER}.run": "rules",
     f"{_MANAGER}._update_ledgers": "ledgers",
+    f"{_KEEPER}.keep_ledgers": "store",
+    f"{_KEEPER}.keep_rules": "store",
     "ptn_backtest.ledger.builder:run_updates": "kernel",
 }
 
@@ -36,6 +40,7 @@ PHASES = {
     "kernel": "compiled: every tick of every ledger",
     "ledgers": "Python around the kernel: state in, state and history out",
     "rules": "challenge, eliminations, scores; and anew the ledgers of those who leave",
+    "store": "what is done, so that the run can be continued",
     "gather": "fingerprints, states of all positions, counts",
     "write": "run folder",
     "report": "report.html",
@@ -56,6 +61,7 @@ def config_of(work: Workload, output: Path) -> BacktestConfig:
         run_scoring=True,
         missing_candles="hold",
         output=output,
+        overwrite=True,
     )
 
 
@@ -68,9 +74,10 @@ def measure_replay(work: Workload, folder: Path) -> dict[str, Any]:
     """
     watch = Stopwatch()
     with watch.watching(_PLACES), watch.phase("gather"):
-        result = run_backtest(config_of(work, folder.parent))
+        config, unfinished = config_of(work, folder.parent), folder.with_name("unfinished")
+        result = run_backtest(config, open_store=begin_states(config, unfinished))
         with watch.phase("write"):
-            write_run(folder, result, overwrite=True)
+            write_run(folder, result, overwrite=True, states_of=unfinished)
         with watch.phase("report"):
             write_report(folder, result)
     return {

@@ -46,7 +46,7 @@ class Work:
 def work_of(
     timelines: Iterable[TraderTimeline],
     update_times_ms: Sequence[int],
-    liquidated_ms: Mapping[str, int],
+    ended_ms: Mapping[str, int],
     after_ms: int = 0,
 ) -> Work:
     """The steps of all traders.
@@ -54,14 +54,12 @@ def work_of(
     Args:
         timelines: their orders.
         update_times_ms: ascending.
-        liquidated_ms: {hotkey: time}; a ledger ends there (the step it breaks off is left out).
+        ended_ms: {hotkey: time}; a ledger ends there (the step it breaks off is left out).
         after_ms: only steps that end after this.
     """
     ticks, n_open = [], []
     for timeline in timelines:
-        end_ms = min(
-            liquidated_ms.get(timeline.miner_hotkey, update_times_ms[-1]), update_times_ms[-1]
-        )
+        end_ms = min(ended_ms.get(timeline.miner_hotkey, update_times_ms[-1]), update_times_ms[-1])
         moments = np.concatenate((timeline.arrays.events["time_ms"], np.array(update_times_ms)))
         ends = np.unique(moments[(moments >= timeline.first_order_ms) & (moments <= end_ms)])
         mine = [r for ranges in open_ranges([timeline], end_ms + 1).values() for r in ranges]

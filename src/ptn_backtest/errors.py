@@ -8,7 +8,8 @@
     ├── InvalidPosition        one position cannot be replayed (it is set aside, or stops a strict run)
     ├── UnknownTradePair       an id that is not in the table of trade pairs
     ├── CandleError            candles are malformed
-    │   └── MissingCandles     candles that a run needs are not in the store
+    │   ├── MissingCandles     candles that a run needs are not in the store
+    │   └── ProviderError      a provider of candles refuses, or does not answer sensibly
     ├── SlippageError          an order's slippage has no rule
     ├── LedgerError            a ledger cannot be continued from the given state
     ├── ExecutionError         workers died, or a cluster cannot be used
@@ -56,6 +57,10 @@ class CandleError(BacktestError):
 
 class MissingCandles(CandleError):  # noqa: N818
     """Candles that a run needs are not in the store."""
+
+
+class ProviderError(CandleError):
+    """A provider of candles refuses a request, or does not answer sensibly; never shows a key."""
 
 
 class SlippageError(BacktestError):

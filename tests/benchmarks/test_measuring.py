@@ -114,7 +114,7 @@ def test_two_measured_replays_give_the_same_run(made: Workload, tmp_path: Path) 
 
 
 def test_least_work_is_of_the_same_ticks(made: Workload) -> None:
-    found = measured("least_work", made, warm=False, liquidated_ms={}, repeats=1)
+    found = measured("least_work", made, warm=False, ended_ms={}, repeats=1)
     days = (made.end_ms - made.start_ms) // DAY_MS
     most = made.counts["traders"] * days * 1_440 + made.counts["orders"] * 12 * 2 * 70
     assert 0 < found["ticks"] <= found["valuations"]

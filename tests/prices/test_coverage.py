@@ -7,11 +7,10 @@ from hypothesis import strategies as st
 
 from ptn_backtest.clock import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, parse_time
 from ptn_backtest.errors import MissingCandles
-from ptn_backtest.prices.candles import Candles, Timespan
+from ptn_backtest.prices.candles import Candles, Timespan, merged_ranges
 from ptn_backtest.prices.coverage import (
     MissingRange,
     describe_missing,
-    merged_ranges,
     missing_ranges,
     require_candles,
 )
@@ -151,8 +150,8 @@ def test_a_run_stops_with_pairs_ranges_and_what_to_do():
         "  BTCUSD minute 2025-01-06 00:00 UTC .. 2025-01-06 00:59 UTC (59 candles)",
         "  EURUSD minute 2025-01-06 00:00 UTC .. 2025-01-06 01:59 UTC (119 candles)",
         (
-            "import them ('ptn-backtest candles import'), or set missing_candles = \"hold\" to keep "
-            "the last value where one is missing"
+            "bring them ('ptn-backtest candles pull' or 'candles import'), or set "
+            'missing_candles = "hold" to keep the last value where one is missing'
         ),
     ]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ptn_backtest.backtest.execution import ParallelizationMode
+from ptn_backtest.backtest.legs import LEG_UPDATES
 from ptn_backtest.clock import DAY_MS, parse_time
 from ptn_backtest.errors import ConfigError, UnknownTradePair
 from ptn_backtest.ledger.checkpoint import WINDOW_MS
@@ -19,6 +20,9 @@ from ptn_backtest.sources.passwords import hide_passwords
 from ptn_backtest.trade_pairs import TradePair
 
 ENVIRONMENT_PREFIX = "PTN_BACKTEST_"
+
+_OUTSIDE = ("output", "run_name", "overwrite", "plots", "parallel_mode", "state_interval")
+"""Settings that change no figure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,8 @@ class BacktestConfig:
             has the same name.
         overwrite: replace a run folder of that name.
         plots: also write PNG plots.
+        state_interval: updates after which what is done is stored, so that the run can be continued;
+            0 stores nothing.
     """
 
     use_test_positions: bool = False
@@ -104,6 +110,7 @@ class BacktestConfig:
     run_name: str | None = None
     overwrite: bool = False
     plots: bool = False
+    state_interval: int = LEG_UPDATES
 
     @property
     def wanted_hotkeys(self) -> tuple[str, ...] | None:
@@ -132,11 +139,14 @@ class BacktestConfig:
 
     def recorded(self) -> dict[str, Any]:
         """JSON-ready, for run.json: without credentials, and without what changes no figure."""
-        outside = ("output", "run_name", "overwrite", "plots", "parallel_mode")
-        settings = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in outside}
+        return {name: value for name, value in self.stored().items() if name not in _OUTSIDE}
+
+    def stored(self) -> dict[str, Any]:
+        """All settings, JSON-ready and without credentials; `load_config` takes them as options."""
+        settings = {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
         if self.database_url:
             settings["database_url"] = hide_passwords(self.database_url)
-        return {name: _plain(value) for name, value in settings.items()}
+        return settings
 
 
 def load_config(
@@ -375,6 +385,7 @@ _PARSERS: Mapping[str, Callable[[Any], Any]] = {
     "parallel_mode": _mode,
     "target_ledger_window_ms": _positive,
     "missing_candles": _choice("error", "hold"),
+    "state_interval": _not_negative,
     "split_positions": _flag,
     "strict": _flag,
     "output": Path,

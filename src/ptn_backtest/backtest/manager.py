@@ -1,33 +1,33 @@
-"""The replay: from a start to an end in steps, ledgers first, rules after them."""
+"""The replay: from a start to an end in legs, of each first the ledgers, then the rules."""
 
 import logging
 import time
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Literal
 
 from ptn_backtest.backtest.execution import ParallelizationMode, check_mode, open_execution
-from ptn_backtest.backtest.network import Network, Progress, RuleSwitches, Schedule
+from ptn_backtest.backtest.leg_keeping import LegKeeper, Outcome
+from ptn_backtest.backtest.legs import Leg, LegNotes, LegStore, cut_into_legs
+from ptn_backtest.backtest.network import Network, Progress, RuleSwitches
+from ptn_backtest.backtest.planning import plan_prices
 from ptn_backtest.backtest.watching import NobodyWatches, Watcher
-from ptn_backtest.clock import DAY_MS, format_time
+from ptn_backtest.clock import DAY_MS, NEVER_MS, format_time
 from ptn_backtest.errors import BacktestError, ConfigError
 from ptn_backtest.ledger.checkpoint import PerfLedger
 from ptn_backtest.ledger.estimate import estimated_ticks
 from ptn_backtest.ledger.manager import LedgerSettings, PerfLedgerManager, TraderOutcome, TraderUnit
-from ptn_backtest.ledger.timeline import build_timeline, open_ranges
-from ptn_backtest.ledger.windows import second_windows
+from ptn_backtest.ledger.timeline import build_timeline
 from ptn_backtest.positions.manager import PositionManager, up_to
 from ptn_backtest.prices.candles import CandleSource
-from ptn_backtest.prices.coverage import require_candles
+from ptn_backtest.prices.fingerprint import candle_sum
 from ptn_backtest.prices.lookup import FoundPrice, price_at
-from ptn_backtest.prices.table import PriceTable, price_table
+from ptn_backtest.prices.table import PriceTable
 from ptn_backtest.sources.plagiarism import PlagiarismEvent
-from ptn_backtest.trade_pairs import TradePair
 
 log = logging.getLogger(__name__)
-
-_Outcome = TraderOutcome | BacktestError
 
 
 class BacktestManager:
@@ -44,6 +44,7 @@ class BacktestManager:
         positions: positions as known at the end.
         perf_ledger_manager: the traders' ledgers.
         network: where the traders stand, and what the network's rules did.
+        candles_read: fingerprint of the candles of the legs that are done.
         warnings: sentences on what the replay had to do without.
         timings: {phase: seconds} so far.
     """
@@ -63,6 +64,7 @@ class BacktestManager:
         update_times_ms: Sequence[int] | None = None,
         plagiarism_events: Sequence[PlagiarismEvent] = (),
         watcher: Watcher | None = None,
+        store: LegStore | None = None,
     ) -> None:
         """Read the candles and make every trader's timeline; no ledger is built yet.
 
@@ -80,6 +82,8 @@ class BacktestManager:
             update_times_ms: exact update times in place of start, end and interval.
             plagiarism_events: recorded ones, in time order.
             watcher: told how far the ledgers are.
+            store: keeps the legs that are done, and decides the update times; those that it has
+                already are not done again, except where orders changed.
 
         Raises:
             ConfigError: the times are out of order.
@@ -87,14 +91,17 @@ class BacktestManager:
             ExecutionError: the parallel mode cannot be used here.
         """
         check_mode(parallel_mode)
-        self.update_times_ms = tuple(update_times_ms or update_times(start_ms, end_ms, interval_ms))
+        times = tuple(update_times_ms or update_times(start_ms, end_ms, interval_ms))
+        self._legs: Sequence[Leg] = store.legs() if store else cut_into_legs(times)
+        self.update_times_ms = tuple(t_ms for leg in self._legs for t_ms in leg)
         end_ms = self.update_times_ms[-1]
         self.positions = PositionManager(up_to(positions, end_ms))
         n_traders = len(self.positions.hotkeys)
         # first of all, so that processes get ready while timelines and prices are made
         self._execution = open_execution(parallel_mode, candles, n_traders=n_traders)
         self._watcher = watcher or NobodyWatches()
-        self._done: dict[str, tuple[TraderUnit, _Outcome]] = {}
+        self._done: dict[str, tuple[TraderUnit, Outcome]] = {}
+        self.timings: dict[str, float] = {"ledgers": 0.0, "rules": 0.0}
         timelines = {
             hotkey: build_timeline(
                 mine,
@@ -104,20 +111,6 @@ class BacktestManager:
             )
             for hotkey, mine in self.positions.by_hotkey().items()
         }
-        needs = open_ranges(timelines.values(), end_ms)
-        self.warnings = list(require_candles(candles, needs, missing_candles))
-        pairs = [TradePair.from_trade_pair_id(pair) for pair in needs]
-        ranges = {pair: (mine[0][0], end_ms) for pair, mine in needs.items()}
-        self.perf_ledger_manager = PerfLedgerManager(
-            settings=settings,
-            timelines=timelines,
-            prices=price_table(
-                candles, pairs, ranges, second_windows(timelines.values(), self.update_times_ms)
-            ),
-            price_rows={pair: row for row, pair in enumerate(needs)},
-        )
-        self.warnings += _without_seconds(pairs, self.perf_ledger_manager.prices)
-        self.timings: dict[str, float] = {"ledgers": 0.0, "rules": 0.0}
         lookback_ms = settings.rulebook.eliminations.closing_price_ms
 
         @cache
@@ -125,6 +118,29 @@ class BacktestManager:
             return price_at(candles, trade_pair_id, t_ms, lookback_ms)
 
         self.network = Network(settings, closing_price, plagiarism_events)
+        self._keeper = LegKeeper(store, timelines, plagiarism_events) if store else None
+        states, failed, notes = (
+            self._keeper.recall(self.network) if self._keeper else ({}, {}, LegNotes())
+        )
+        planned = plan_prices(
+            timelines,
+            candles,
+            self.update_times_ms,
+            after_ms=self.network.state.time_ms,
+            missing_candles=missing_candles,
+        )
+        self.perf_ledger_manager = PerfLedgerManager(
+            settings=settings,
+            timelines=timelines,
+            prices=planned.table,
+            price_rows=planned.rows,
+            states=states,
+            failed=failed,
+        )
+        self.candles_read = notes.candles
+        self.warnings = list(notes.warnings)
+        if notes.planned_until_ms != end_ms:
+            self.warnings += [each for each in planned.warnings if each not in self.warnings]
 
     def update(
         self,
@@ -143,14 +159,19 @@ class BacktestManager:
             run_scoring: score all traders.
 
         Raises:
-            ConfigError: another time; candles were read for the update times only.
+            ConfigError: another time, as candles were read for the update times only; or the legs
+                of this replay are stored.
         """
+        if self._keeper:
+            raise ConfigError("this replay stores its legs: use run(), which stores them whole")
         if t_ms not in self.update_times_ms:
             raise ConfigError(
                 f"{format_time(t_ms)} is not one of this replay's update times; hand the times that "
                 "you want to BacktestManager(..., update_times_ms=...)"
             )
-        self._update((t_ms,), RuleSwitches(run_challenge, run_elimination, run_scoring))
+        switches = RuleSwitches(run_challenge, run_elimination, run_scoring)
+        progress = self._update_ledgers((t_ms,), switches)
+        self._apply_rules(progress, (t_ms,), switches)
 
     def run(
         self,
@@ -162,8 +183,8 @@ class BacktestManager:
         """Continue every ledger through all update times, and apply the rules at each.
 
         A ledger does not depend on other traders until the rules end it. So each trader goes through
-        all times in one piece, then the rules look at what every update left; the outcome is that
-        of `update` called for each time in turn.
+        a leg, of many update times, in one piece; then the rules look at what every update left. The
+        outcome is that of `update` called for each time in turn.
 
         Where it was stopped by an error, or by an interruption, calling it again goes on with the
         traders that were not done.
@@ -172,7 +193,10 @@ class BacktestManager:
             ExecutionError: workers died; the message names the trader.
         """
         switches = RuleSwitches(run_challenge, run_elimination, run_scoring)
-        self._update(self.update_times_ms, switches)
+        for number, leg in enumerate(self._legs):
+            done_ms = self.network.state.time_ms
+            if done_ms is None or done_ms < leg[-1]:
+                self._run_leg(number, switches)
 
     def get_perf_ledgers(self, *, portfolio_only: bool = False) -> dict[str, dict[str, PerfLedger]]:
         """{hotkey: {"portfolio" or trade pair id: ledger}}, hotkeys sorted."""
@@ -187,57 +211,99 @@ class BacktestManager:
         """The candles that the replay reads."""
         return self.perf_ledger_manager.prices
 
-    def _update(self, times_ms: Sequence[int], switches: RuleSwitches) -> None:
-        begun = time.perf_counter()
-        progress = self._update_ledgers(times_ms, keep_history=switches.need_ledgers)
-        built = time.perf_counter()
-        schedule = self.network.schedule(progress, times_ms, switches)
-        evaluated_ms = self.network.state.time_ms
-        for k, t_ms in enumerate(times_ms):
-            if evaluated_ms is None or t_ms > evaluated_ms:
-                self._evaluate(schedule, k, switches)
-        self.timings["ledgers"] += built - begun
-        self.timings["rules"] += time.perf_counter() - built
-        log.debug(
-            "ledgers of %d traders at %s after %.3f s, rules after %.3f s",
-            len(progress),
-            format_time(times_ms[-1]),
-            built - begun,
-            time.perf_counter() - built,
-        )
+    def _run_leg(self, number: int, switches: RuleSwitches) -> None:
+        leg = self._legs[number]
+        progress = self._update_ledgers(leg, switches, number)
+        before = {hotkey: one.unit.state for hotkey, one in progress.items()}
+        leavers = self._apply_rules(progress, leg, switches)
+        if self._keeper:
+            states = self.perf_ledger_manager.states
+            left = {hotkey: (before[hotkey], outcome) for hotkey, outcome in leavers.items()}
+            self._keeper.keep_rules(
+                number, self.network, left, states, run_challenge=switches.run_challenge
+            )
 
     def _update_ledgers(
-        self, times_ms: Sequence[int], *, keep_history: bool
+        self, times_ms: Leg, switches: RuleSwitches, leg: int | None = None
     ) -> dict[str, Progress]:
         """Continue the ledgers of everybody who is in the network; {hotkey: what that gave}."""
+        begun = time.perf_counter()
         manager = self.perf_ledger_manager
-        gone = self.network.state.eliminations
-        units = manager.units(times_ms, leave_out=gone, keep_history=keep_history)
-        outcomes = self._outcomes(units)
+        units = manager.units(
+            times_ms,
+            leave_out=self.network.state.eliminations,
+            keep_history=switches.need_ledgers or self._keeper is not None,
+        )
+        known: dict[str, Outcome] = {}
+        if self._keeper and leg is not None:
+            known = self._keeper.begin(leg, units, self.network)
+        outcomes = self._outcomes(units, known)
         progress = {}
         for unit, outcome in zip(units, outcomes, strict=True):
             hotkey = unit.timeline.miner_hotkey
             manager.keep(hotkey, outcome)
             if not isinstance(outcome, BacktestError):
                 progress[hotkey] = Progress(unit, outcome.history, outcome.state)
+        if leg is not None:
+            notes = self._notes(leg)
+            if self._keeper:
+                self._keeper.keep_ledgers(leg, units, outcomes, manager.failed, notes)
+        took = time.perf_counter() - begun
+        self.timings["ledgers"] += took
+        shown = format_time(times_ms[-1])
+        log.debug("ledgers of %d traders at %s after %.3f s", len(progress), shown, took)
         return progress
 
-    def _outcomes(self, units: Sequence[TraderUnit]) -> list[_Outcome]:
+    def _notes(self, leg: int) -> LegNotes:
+        """What was read up to the end of a leg that is being done."""
+        table, pairs = self.prices, tuple(self.perf_ledger_manager.price_rows)
+        after_ms = self._legs[leg - 1][-1] if leg else -NEVER_MS
+        read = candle_sum(table, pairs, after_ms, self._legs[leg][-1])
+        self.candles_read = self.candles_read.plus(read)
+        return LegNotes(self.candles_read, tuple(self.warnings), self.update_times_ms[-1])
+
+    def _outcomes(self, units: Sequence[TraderUnit], known: Mapping[str, Outcome]) -> list[Outcome]:
         """What comes of each unit; what is done when an error ends this is not done again."""
-        waiting = [unit for unit in units if self._known(unit) is None]
+        done = dict(known)
+        waiting = []
+        for unit in units:
+            hotkey = unit.timeline.miner_hotkey
+            before = self._done_before(unit)
+            if hotkey not in done and before is not None:
+                done[hotkey] = before
+            elif hotkey not in done:
+                waiting.append(unit)
         ticks = [estimated_ticks(unit) for unit in waiting]
-        self._watcher.begin(len(waiting), sum(ticks), self._execution.process_ids())
+        self._begin_watching(waiting, sum(ticks))
         try:
             update = self.perf_ledger_manager.trader_update
             for i, outcome in self._execution.map(update, waiting):
-                self._done[waiting[i].timeline.miner_hotkey] = waiting[i], outcome
+                hotkey = waiting[i].timeline.miner_hotkey
+                self._done[hotkey] = waiting[i], outcome
+                done[hotkey] = outcome
                 self._watcher.done(ticks[i])
         finally:
             self._watcher.end()
-        done, self._done = self._done, {}
-        return [done[unit.timeline.miner_hotkey][1] for unit in units]
+        self._done = {}
+        return [done[unit.timeline.miner_hotkey] for unit in units]
 
-    def _known(self, unit: TraderUnit) -> _Outcome | None:
+    def _begin_watching(self, waiting: Sequence[TraderUnit], ticks: int) -> None:
+        """Tell the watcher how much there is to do, in these units and in the legs after them."""
+        legs = [leg[-1] for leg in self._legs]
+        until_ms = waiting[0].update_times_ms[-1] if waiting else legs[-1]
+        later = tuple(t_ms for t_ms in self.update_times_ms if t_ms > until_ms)
+        if later:
+            times = [(*unit.update_times_ms, *later) for unit in waiting]
+            units = (
+                replace(unit, update_times_ms=t) for unit, t in zip(waiting, times, strict=True)
+            )
+            ticks = sum(map(estimated_ticks, units))
+        number = bisect_left(legs, until_ms) + 1
+        self._watcher.begin(
+            f"{number} of {len(legs)}", len(waiting), ticks, self._execution.process_ids()
+        )
+
+    def _done_before(self, unit: TraderUnit) -> Outcome | None:
         """The outcome of an equal unit, from an update that was not finished."""
         before, outcome = self._done.get(unit.timeline.miner_hotkey, (None, None))
         same = (
@@ -248,29 +314,28 @@ class BacktestManager:
         )
         return outcome if same else None
 
-    def _evaluate(self, schedule: Schedule, k: int, switches: RuleSwitches) -> None:
-        """Apply the rules after update k; who leaves keeps the ledgers that it had then."""
-        manager = self.perf_ledger_manager
-        for elimination in self.network.evaluate(schedule, k, switches):
-            hotkey = elimination.miner_hotkey
-            unit = schedule.traders[hotkey].unit
-            until = replace(unit, update_times_ms=schedule.times_ms[: k + 1])
-            manager.keep(hotkey, manager.update_trader(until))
-            self.network.close(elimination, unit.timeline, manager.states[hotkey])
-
-
-def _without_seconds(pairs: Sequence[TradePair], prices: PriceTable) -> list[str]:
-    """A sentence on pairs without any second candle: such a run is usual, but coarser."""
-    lacking = [
-        pair.trade_pair_id
-        for pair, row in zip(pairs, prices.rows, strict=True)
-        if row["second_first"] == row["second_last"]
-    ]
-    sentence = (
-        f"no second candles of {', '.join(lacking)}: around orders and updates, where the network "
-        "looks every second, values hold between whole minutes"
-    )
-    return [sentence] if lacking else []
+    def _apply_rules(
+        self, progress: dict[str, Progress], times_ms: Leg, switches: RuleSwitches
+    ) -> dict[str, TraderOutcome]:
+        """Apply the rules after each update; {hotkey: its ledgers until then} of those who left."""
+        begun = time.perf_counter()
+        done_ms = self.network.state.time_ms
+        schedule = self.network.schedule(progress, times_ms, switches)
+        leavers = {}
+        for k, t_ms in enumerate(times_ms):
+            if done_ms is not None and t_ms <= done_ms:
+                continue
+            for elimination in self.network.evaluate(schedule, k, switches):
+                hotkey = elimination.miner_hotkey
+                unit = replace(progress[hotkey].unit, update_times_ms=times_ms[: k + 1])
+                outcome = self.perf_ledger_manager.update_trader(unit)
+                self.perf_ledger_manager.keep(hotkey, outcome)
+                if isinstance(outcome, BacktestError):
+                    raise outcome  # it went through a longer leg before
+                self.network.close(elimination, unit.timeline, outcome.state)
+                leavers[hotkey] = outcome
+        self.timings["rules"] += time.perf_counter() - begun
+        return leavers
 
 
 def update_times(start_ms: int, end_ms: int, interval_ms: int) -> list[int]:

@@ -159,6 +159,11 @@ class Network:
         """{hotkey: positions as an elimination left them}."""
         return {h: tuple(one.position for one in mine) for h, mine in self.held.items()}
 
+    @property
+    def lengths(self) -> tuple[int, int, int]:
+        """How many events, scores and competitions there are."""
+        return len(self.events), len(self.scores), len(self.competitions)
+
     def schedule(
         self, traders: Mapping[str, Progress], times_ms: Sequence[int], switches: RuleSwitches
     ) -> Schedule:
@@ -224,3 +229,16 @@ class Network:
         self.events += closing.events
         known = {**self.state.eliminations, hotkey: closing.elimination}
         self.state = replace(self.state, eliminations=known)
+
+    def close_again(self, timelines: Mapping[str, TraderTimeline]) -> None:
+        """Close what those who left before held, at the prices that their eliminations tell."""
+        for hotkey, elimination in self.state.eliminations.items():
+            prices = elimination.closing_prices
+            closing = close_positions(
+                elimination,
+                timelines[hotkey].stored_positions,
+                lambda pair, _t_ms, prices=prices: prices.get(pair),  # type: ignore[misc]
+                self.settings.rulebook,
+                use_slippage=self.settings.use_slippage,
+            )
+            self.held[hotkey] = closing.held

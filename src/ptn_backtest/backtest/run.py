@@ -3,33 +3,38 @@
 import hashlib
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from typing import Any
 
 from ptn_backtest.backtest.config import BacktestConfig
 from ptn_backtest.backtest.execution import check_mode
+from ptn_backtest.backtest.legs import LegStore
 from ptn_backtest.backtest.loading import Inputs, load_inputs
-from ptn_backtest.backtest.manager import BacktestManager
+from ptn_backtest.backtest.manager import BacktestManager, update_times
 from ptn_backtest.backtest.result import Liquidation, ReplayedPosition, RunResult
 from ptn_backtest.backtest.watching import Watcher
 from ptn_backtest.ledger.checkpoint import PORTFOLIO
 from ptn_backtest.ledger.manager import LedgerSettings, PerfLedgerManager
 from ptn_backtest.positions.accounting import position_states
 from ptn_backtest.positions.position import Position
-from ptn_backtest.prices.table import fingerprint
 from ptn_backtest.rulebook import Rulebook
 from ptn_backtest.sources.plagiarism import PlagiarismEvent
 
 log = logging.getLogger(__name__)
 
 
-def run_backtest(config: BacktestConfig, watcher: Watcher | None = None) -> RunResult:
+def run_backtest(
+    config: BacktestConfig,
+    watcher: Watcher | None = None,
+    open_store: Callable[[Sequence[int]], LegStore] | None = None,
+) -> RunResult:
     """Load, replay, and gather what the run knows.
 
     Args:
         config: the settings.
         watcher: told how far the ledgers are.
+        open_store: gives the store of the replay's legs for its update times; None keeps none.
 
     Raises:
         ExecutionError: the parallel mode cannot be used here, or its workers died.
@@ -40,6 +45,9 @@ def run_backtest(config: BacktestConfig, watcher: Watcher | None = None) -> RunR
     inputs = load_inputs(config)
     if not len(inputs.positions):
         return _empty_result(config, inputs, rulebook)
+    store = None
+    if open_store:
+        store = open_store(update_times(inputs.start_ms, inputs.end_ms, config.interval_ms))
     begun = time.perf_counter()
     manager = BacktestManager(
         inputs.positions,
@@ -58,6 +66,7 @@ def run_backtest(config: BacktestConfig, watcher: Watcher | None = None) -> RunR
         missing_candles=config.missing_candles,
         plagiarism_events=inputs.plagiarism_events,
         watcher=watcher,
+        store=store,
     )
     prepared = time.perf_counter()
     with closing(manager):
@@ -88,14 +97,14 @@ def _gather(
         "positions": len(replayed),
         "orders": sum(len(each.position.orders) for each in replayed),
         "updates": len(manager.update_times_ms),
-        "candles": len(manager.prices.minute_ms) + len(manager.prices.second_ms),
+        "candles": manager.candles_read.n_candles,
     }
     return RunResult(
         settings=_settings(config, rulebook),
         source=inputs.source,
         inputs={
             "positions": positions_fingerprint(manager.positions),
-            "candles": fingerprint(manager.prices),
+            "candles": manager.candles_read.text,
             "plagiarism_events": plagiarism_fingerprint(inputs.plagiarism_events),
         },
         counts=counts,

@@ -7,8 +7,15 @@ from typing import Protocol
 class Watcher(Protocol):
     """Somebody who wants to know how far the ledgers are; `cli.progress` shows it on a terminal."""
 
-    def begin(self, n_traders: int, ticks: int, process_ids: Sequence[int]) -> None:
-        """Ledgers of so many traders are built, about so many ticks, with these other processes."""
+    def begin(self, leg: str, n_traders: int, ticks: int, process_ids: Sequence[int]) -> None:
+        """A leg begins, or goes on.
+
+        Args:
+            leg: which of how many, "2 of 4".
+            n_traders: whose ledgers are to be built in it.
+            ticks: about how many there are from here to the end of the replay.
+            process_ids: other processes that work on it.
+        """
         ...
 
     def done(self, ticks: int) -> None:
@@ -23,7 +30,7 @@ class Watcher(Protocol):
 class NobodyWatches:
     """The watcher of a library: says nothing."""
 
-    def begin(self, n_traders: int, ticks: int, process_ids: Sequence[int]) -> None:
+    def begin(self, leg: str, n_traders: int, ticks: int, process_ids: Sequence[int]) -> None:
         """Nothing."""
 
     def done(self, ticks: int) -> None:

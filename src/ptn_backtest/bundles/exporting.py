@@ -30,8 +30,8 @@ from ptn_backtest.positions.accounting import replay
 from ptn_backtest.positions.manager import PositionManager, up_to
 from ptn_backtest.positions.order import Order
 from ptn_backtest.positions.position import Position
-from ptn_backtest.prices.candles import Candles, CandleSource, Timespan
-from ptn_backtest.prices.coverage import merged_ranges, require_candles
+from ptn_backtest.prices.candles import Candles, CandleSource, Timespan, merged_ranges
+from ptn_backtest.prices.coverage import require_candles
 
 log = logging.getLogger(__name__)
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ptn_backtest.cli.candles_compare import compare
+from ptn_backtest.cli.candles_pull import pull
+from ptn_backtest.cli.tables import counted, new_table, print_table
 from ptn_backtest.cli.times import time_option
 from ptn_backtest.clock import NEVER_MS, format_time
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from ptn_backtest.prices.checking import CheckReport
     from ptn_backtest.prices.importing import ImportReport
 
@@ -39,8 +40,13 @@ def candles() -> None:
     \b
     Examples:
       ptn-backtest candles import prices BTCUSD_1m.parquet ETHUSD_1m.csv
+      ptn-backtest candles pull prices --for sqlite:///positions.db --provider massive
       ptn-backtest candles check prices --positions sqlite:///positions.db
     """
+
+
+candles.add_command(pull)
+candles.add_command(compare)
 
 
 @candles.command("import")
@@ -202,16 +208,19 @@ def check(
 def list_(store: Path, as_json: bool) -> None:
     """List what STORE holds: pairs, timespans, first and last candle, how many.
 
+    Known missing are candles that a provider was asked for and does not have.
+
     \b
     Example:
       ptn-backtest candles list prices
     """
     from ptn_backtest.prices.candles import Timespan  # noqa: PLC0415 - slow to import
+    from ptn_backtest.prices.coverage import count_known_missing  # noqa: PLC0415
     from ptn_backtest.prices.store import CandleStore  # noqa: PLC0415
 
     opened = CandleStore(store)
     held = [
-        (pair, timespan, extent)
+        (pair, timespan, extent, count_known_missing(opened, pair, timespan))
         for pair in opened.pairs()
         for timespan in Timespan
         if (extent := opened.extent(pair, timespan)) is not None
@@ -224,18 +233,21 @@ def list_(store: Path, as_json: bool) -> None:
                 "first_ms": extent.first_ms,
                 "last_ms": extent.last_ms,
                 "candles": extent.n_candles,
+                "known_missing": n_missing,
             }
-            for pair, timespan, extent in held
+            for pair, timespan, extent, n_missing in held
         ]
         document = {"store": str(store), "label": opened.label, "synthetic": opened.synthetic}
         click.echo(json.dumps({**document, "series": rows}, indent=1))
         return
     click.echo(opened.describe())
-    table = _table("pair", "timespan", "first candle", "last candle", "#candles")
-    for pair, timespan, extent in held:
+    table = new_table(
+        "pair", "timespan", "first candle", "last candle", "#candles", "#known missing"
+    )
+    for pair, timespan, extent, n_missing in held:
         first, last = format_time(extent.first_ms), format_time(extent.last_ms)
-        table.add_row(pair, timespan, first, last, f"{extent.n_candles:,}")
-    _print_table(table)
+        table.add_row(pair, timespan, first, last, f"{extent.n_candles:,}", f"{n_missing:,}")
+    print_table(table)
 
 
 @candles.command()
@@ -290,7 +302,9 @@ def _orders(
 
 
 def _print_import(report: "ImportReport") -> None:
-    table = _table("pair", "timespan", "#added", "#repeated", "#changed", "#out of order", "range")
+    table = new_table(
+        "pair", "timespan", "#added", "#repeated", "#changed", "#out of order", "range"
+    )
     for (pair, timespan), series in report.series.items():
         counts = (series.written.added, series.written.repeated, series.written.changed)
         table.add_row(
@@ -299,11 +313,11 @@ def _print_import(report: "ImportReport") -> None:
             *(f"{count:,}" for count in (*counts, series.out_of_order)),
             f"{format_time(series.first_ms)} .. {format_time(series.last_ms)}",
         )
-    _print_table(table)
-    rows, files = _counted(report.n_rows, "row"), _counted(len(report.files), "file")
+    print_table(table)
+    rows, files = counted(report.n_rows, "row"), counted(len(report.files), "file")
     click.echo(f"{rows} of {files} read, {report.n_set_aside:,} set aside")
     for aside in report.set_aside:
-        click.echo(f"set aside: {_counted(aside.count, 'row')} of {aside.file}: {aside.reason}")
+        click.echo(f"set aside: {counted(aside.count, 'row')} of {aside.file}: {aside.reason}")
         click.echo("".join(f"    {example}\n" for example in aside.examples), nl=False)
     for (pair, timespan), series in report.series.items():
         for change in series.written.changes:
@@ -312,16 +326,14 @@ def _print_import(report: "ImportReport") -> None:
                 f"close {change.old_close} became {change.new_close}"
             )
     for column, count in report.blanked.items():
-        click.echo(
-            f"note: {_counted(count, 'cell')} of {column} without a usable value, left empty"
-        )
+        click.echo(f"note: {counted(count, 'cell')} of {column} without a usable value, left empty")
 
 
 def _print_check(report: "CheckReport", limit: int) -> None:
     n_candles = sum(report.checked.values())
-    orders = f", {_counted(report.n_orders, 'order')} compared" if report.n_orders else ""
-    click.echo(f"{_counted(n_candles, 'candle')} of {len(report.checked)} series looked at{orders}")
-    summary = _table("finding", "pair", "timespan", "#places", "#candles or orders")
+    orders = f", {counted(report.n_orders, 'order')} compared" if report.n_orders else ""
+    click.echo(f"{counted(n_candles, 'candle')} of {len(report.checked)} series looked at{orders}")
+    summary = new_table("finding", "pair", "timespan", "#places", "#candles or orders")
     groups: dict[tuple[str, str, str], list[Any]] = {}
     for finding in report.findings:
         key = (finding.kind, finding.trade_pair_id, finding.timespan)
@@ -329,7 +341,7 @@ def _print_check(report: "CheckReport", limit: int) -> None:
     for group, findings in groups.items():
         summary.add_row(*group, f"{len(findings):,}", f"{sum(f.count for f in findings):,}")
     if groups:
-        _print_table(summary)
+        print_table(summary)
     for (kind, pair, timespan), findings in groups.items():
         shown = findings[:limit] if limit else findings
         click.echo(f"\n{kind} {pair} {timespan}")
@@ -340,31 +352,6 @@ def _print_check(report: "CheckReport", limit: int) -> None:
             click.echo(f"  ... and {len(findings) - len(shown):,} more (--limit 0 lists all)")
     if not report.problems:
         click.echo("nothing is wrong" if n_candles else "there are no candles to check")
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
-
-
-def _table(*headings: str) -> "Table":
-    """A table; columns whose heading begins with # are numbers."""
-    from rich import box  # noqa: PLC0415 - slow to import
-    from rich.table import Table  # noqa: PLC0415
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in headings:
-        table.add_column(
-            heading.removeprefix("#"), justify="right" if "#" in heading else "left", no_wrap=True
-        )
-    return table
-
-
-def _print_table(table: "Table") -> None:
-    from rich.console import Console  # noqa: PLC0415 - slow to import
-
-    # a pipe has no width: there nothing is cut
-    console = Console() if sys.stdout.isatty() else Console(width=200)
-    console.print(table)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import click
 
 from ptn_backtest.errors import BacktestError
+from ptn_backtest.prices.providers.keys import hide_keys
 from ptn_backtest.sources.passwords import hide_passwords
 
 
@@ -28,5 +29,5 @@ def exit_codes() -> Iterator[None]:
         click.echo("interrupted", err=True)
         sys.exit(130)
     except BacktestError as error:
-        click.echo(f"error: {hide_passwords(str(error))}", err=True)
+        click.echo(f"error: {hide_keys(hide_passwords(str(error)))}", err=True)
         sys.exit(2)

@@ -1,17 +1,18 @@
-"""What `-v` and `-vv` show: the package's log on stderr, without passwords."""
+"""What `-v` and `-vv` show: the package's log on stderr, without passwords and keys."""
 
 import logging
 
+from ptn_backtest.prices.providers.keys import hide_keys
 from ptn_backtest.sources.passwords import hide_passwords
 
 PACKAGE_LOGGER = "ptn_backtest"
 
 
 class _WithoutPasswords(logging.Formatter):
-    """The last gate: whatever was logged, no URL's password leaves."""
+    """The last gate: whatever was logged, no URL's password and no provider's key leaves."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return hide_passwords(super().format(record))
+        return hide_keys(hide_passwords(super().format(record)))
 
 
 def show_logs(verbosity: int) -> None:

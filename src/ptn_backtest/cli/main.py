@@ -10,6 +10,7 @@ from ptn_backtest.cli.logs import show_logs
 
 _COMMANDS = {
     "run": "ptn_backtest.cli.run:run",
+    "continue": "ptn_backtest.cli.continuing:continue_run",
     "positions": "ptn_backtest.cli.positions:positions",
     "candles": "ptn_backtest.cli.candles:candles",
     "rules": "ptn_backtest.cli.rules:rules",

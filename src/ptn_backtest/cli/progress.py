@@ -26,8 +26,8 @@ class ProgressBar:
         self._n_done = self._n_traders = self._ticks = 0
         self._memory = ""
 
-    def begin(self, n_traders: int, ticks: int, process_ids: Sequence[int]) -> None:
-        """Draw the line."""
+    def begin(self, leg: str, n_traders: int, ticks: int, process_ids: Sequence[int]) -> None:
+        """Draw the line: of this leg's traders, and of the time to the end of the last leg."""
         if not self._console.is_terminal or not n_traders:
             return
         self._bar = Progress(
@@ -40,7 +40,9 @@ class ProgressBar:
         )
         self._pids, self._n_traders, self._n_done, self._ticks = process_ids, n_traders, 0, 0
         self._begun, self._measured = time.perf_counter(), 0.0
-        self._task = self._bar.add_task("ledgers", total=ticks, state=f"0 of {n_traders} traders")
+        self._task = self._bar.add_task(
+            f"ledgers, leg {leg}", total=ticks, state=f"0 of {n_traders} traders"
+        )
         self._bar.start()
 
     def done(self, ticks: int) -> None:

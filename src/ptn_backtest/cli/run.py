@@ -47,6 +47,10 @@ _VALUES: dict[str, tuple[str, str]] = {
     "delay_orders_ms": ("MS", "What if: orders come later by this, at the price of then."),
     "parallel_mode": ("MODE", "SERIAL (0, default), PYSPARK (1), MULTIPROCESSING (2): one result."),
     "target_ledger_window_ms": ("MS", "Time that checkpoints may cover. Default: 120 days."),
+    "state_interval": (
+        "UPDATES",
+        "Store what is done every so many updates. Default: 30; 0: never.",
+    ),
     "missing_candles": ("error|hold", "Refuse a run without them (default), or let values stay."),
     "output": ("FOLDER", "Where run folders are written. Default: runs."),
     "run_name": ("NAME", "Name of the run folder. Default: made of times and settings."),
@@ -127,17 +131,48 @@ def run_flags(**flags: Any) -> None:  # noqa: ANN401
 
 def execute(config: "BacktestConfig") -> Path:
     """Run, write the run folder, print the summary; returns the folder."""
-    from rich.console import Console  # noqa: PLC0415 - slow to import
-
-    from ptn_backtest.backtest.run import run_backtest  # noqa: PLC0415
+    from ptn_backtest.backtest.run import run_backtest  # noqa: PLC0415 - slow to import
     from ptn_backtest.cli.progress import ProgressBar  # noqa: PLC0415
+    from ptn_backtest.cli.unfinished import begin_states, going_on, unfinished_folder  # noqa: PLC0415
+    from ptn_backtest.results.run_folder import refuse_what_is_in_the_way  # noqa: PLC0415
+
+    if config.run_name:
+        refuse_what_is_in_the_way(config.output / config.run_name, overwrite=config.overwrite)
+    if not config.state_interval:
+        return finish(config, run_backtest(config, ProgressBar()))
+    unfinished = unfinished_folder(config)
+    with going_on(unfinished):
+        result = run_backtest(config, ProgressBar(), begin_states(config, unfinished))
+    return finish(config, result, states_of=unfinished)
+
+
+def finish(
+    config: "BacktestConfig",
+    result: "RunResult",
+    folder: Path | None = None,
+    states_of: Path | None = None,
+) -> Path:
+    """Write a result and print its summary; returns the folder.
+
+    Args:
+        config: the settings.
+        result: what came of them.
+        folder: where to, in place of a run that is there; by default a folder of the output folder.
+        states_of: folder that has its states; removed, unless it is the run's own.
+    """
+    import shutil  # noqa: PLC0415 - slow to import, like the others
+
+    from rich.console import Console  # noqa: PLC0415
+
     from ptn_backtest.report.html import write_report  # noqa: PLC0415
     from ptn_backtest.report.summary import print_summary  # noqa: PLC0415
     from ptn_backtest.results.run_folder import write_run  # noqa: PLC0415
 
-    result = run_backtest(config, ProgressBar())
-    folder = config.output / (config.run_name or default_name(result))
-    write_run(folder, result, overwrite=config.overwrite or config.run_name is None)
+    overwrite = config.overwrite or config.run_name is None or folder is not None
+    folder = folder or config.output / (config.run_name or default_name(result))
+    write_run(folder, result, overwrite=overwrite, states_of=states_of)
+    if states_of not in (None, folder):
+        shutil.rmtree(states_of)
     report = write_report(folder, result)
     if config.plots:
         from ptn_backtest.report.plots import write_plots  # noqa: PLC0415 - an extra

@@ -169,6 +169,7 @@ class PerfLedgerManager:
         if isinstance(outcome, BacktestError):
             log.error("trader %s is set aside: %s", hotkey, outcome)
             self.failed[hotkey] = str(outcome)
+            self.states.pop(hotkey, None)
         else:
             self.states[hotkey] = outcome.state
 

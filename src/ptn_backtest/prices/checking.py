@@ -47,6 +47,11 @@ class FindingKind(StrEnum):
     ORDER_WITHOUT_CANDLE = "order_without_candle"
     ORDER_OUTSIDE_CANDLE = "order_outside_candle"
     MARKET_CLOSED = "market_closed"
+    KNOWN_MISSING = "known_missing"
+
+
+MENTIONED = (FindingKind.MARKET_CLOSED, FindingKind.KNOWN_MISSING)
+"""Findings that are not counted as wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +93,8 @@ class CheckReport:
 
     @property
     def problems(self) -> list[Finding]:
-        """Findings but for candles outside market hours, which a replay never reads."""
-        return [each for each in self.findings if each.kind is not FindingKind.MARKET_CLOSED]
+        """Findings but for what is only `MENTIONED`: nobody can, or need, mend that."""
+        return [each for each in self.findings if each.kind not in MENTIONED]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -228,19 +233,7 @@ def _inconsistent(series: _Series) -> Iterator[Finding]:
 
 def _spikes(series: _Series, threshold: float) -> Iterator[Finding]:
     """Closes that stick out from the candles before and from those after, in one direction."""
-    close = np.log(series.values["close"])
-    width = 2 * _NEIGHBOURS + 1
-    if len(close) < width:
-        return
-    windows = sliding_window_view(close, width)
-    middle = windows[:, _NEIGHBOURS]
-    from_before = middle - np.median(windows[:, :_NEIGHBOURS], axis=1)
-    from_after = middle - np.median(windows[:, _NEIGHBOURS + 1 :], axis=1)
-    sticks_out = np.minimum(np.abs(from_before), np.abs(from_after))
-    one_sided = from_before * from_after > 0
-    excess = np.zeros(len(close))
-    excess[_NEIGHBOURS:-_NEIGHBOURS] = np.where(one_sided, sticks_out, 0.0)
-    usual = _usual_moves(close)
+    excess, usual = spike_excess(series.values["close"])
     yield from series.findings(
         FindingKind.SPIKE,
         excess > threshold * usual,
@@ -249,6 +242,26 @@ def _spikes(series: _Series, threshold: float) -> Iterator[Finding]:
             f"neighbours, {excess[row] / usual[row]:.0f} times a usual move"
         ),
     )
+
+
+def spike_excess(closes: _Floats) -> tuple[_Floats, _Floats]:
+    """How far each close sticks out from both its neighbourhoods, and a usual move there.
+
+    Both as |log return|; the first is 0 where a close lies between its neighbours, or near an end.
+    """
+    close = np.log(closes)
+    excess = np.zeros(len(close))
+    width = 2 * _NEIGHBOURS + 1
+    if len(close) < width:
+        return excess, np.ones(len(close))
+    windows = sliding_window_view(close, width)
+    middle = windows[:, _NEIGHBOURS]
+    from_before = middle - np.median(windows[:, :_NEIGHBOURS], axis=1)
+    from_after = middle - np.median(windows[:, _NEIGHBOURS + 1 :], axis=1)
+    sticks_out = np.minimum(np.abs(from_before), np.abs(from_after))
+    one_sided = from_before * from_after > 0
+    excess[_NEIGHBOURS:-_NEIGHBOURS] = np.where(one_sided, sticks_out, 0.0)
+    return excess, _usual_moves(close)
 
 
 def _usual_moves(log_close: _Floats) -> _Floats:
@@ -269,9 +282,12 @@ def _gaps(store: CandleStore, series: _Series, start_ms: int, end_ms: int) -> It
     first = start_ms if start_ms > -NEVER_MS else int(series.times[0])
     last = end_ms if end_ms < NEVER_MS else int(series.times[-1])
     for each in missing_ranges(store, {pair: [(first, last + MINUTE_MS + 1)]}):
-        where = (FindingKind.GAP, pair, each.timespan, each.start_ms, each.end_ms)
+        kind = FindingKind.KNOWN_MISSING if each.known else FindingKind.GAP
+        where = (kind, pair, each.timespan, each.start_ms, each.end_ms)
         candles = "1 candle" if each.n_candles == 1 else f"{each.n_candles:,} candles"
-        yield Finding(*where, each.n_candles, f"{candles} missing until {format_time(each.end_ms)}")
+        lacking = ": its provider has none" if each.known else ""
+        detail = f"{candles} missing until {format_time(each.end_ms)}{lacking}"
+        yield Finding(*where, each.n_candles, detail)
 
 
 def _closed_market(series: _Series) -> Iterator[Finding]:

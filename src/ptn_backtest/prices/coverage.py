@@ -3,21 +3,25 @@
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ptn_backtest.clock import DAY_MS, format_time
+from ptn_backtest.clock import DAY_MS, MINUTE_MS, format_time
 from ptn_backtest.errors import MissingCandles
-from ptn_backtest.prices.candles import CandleSource, Timespan
+from ptn_backtest.prices.candles import (
+    CandleSource,
+    KnowsMissing,
+    Ranges,
+    Timespan,
+    merged_ranges,
+)
+from ptn_backtest.prices.store import CandleStore
 from ptn_backtest.sessions import open_at
 from ptn_backtest.trade_pairs import TradePair
 
 log = logging.getLogger(__name__)
-
-Ranges: TypeAlias = Sequence[tuple[int, int]]
-"""(start, end) in ms, in any order; they may overlap."""
 
 _CHUNK_CANDLES = 1_000_000  # looked at together, so that a year of seconds needs little memory
 
@@ -32,6 +36,7 @@ class MissingRange:
         start_ms: start of the first missing candle.
         end_ms: end of the last missing candle.
         n_candles: how many are missing; while the market is closed none is.
+        known: a provider was asked for them and has none (`CandleStore.known_missing`).
     """
 
     trade_pair_id: str
@@ -39,6 +44,7 @@ class MissingRange:
     start_ms: int
     end_ms: int
     n_candles: int
+    known: bool = False
 
     def __str__(self) -> str:
         start, end = _moment(self.start_ms, self.timespan), _moment(self.end_ms, self.timespan)
@@ -46,19 +52,6 @@ class MissingRange:
         return (
             f"{self.trade_pair_id} {self.timespan} {start} .. {end} ({self.n_candles:,} {candles})"
         )
-
-
-def merged_ranges(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The same times in ascending ranges that do not touch; empty ranges are left out."""
-    merged: list[tuple[int, int]] = []
-    for start, end in sorted(ranges):
-        if end <= start:
-            continue
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((start, end))
-    return merged
 
 
 def missing_ranges(
@@ -77,13 +70,22 @@ def missing_ranges(
 
     Returns:
         Missing stretches by pair (as in `needs`), then time. A stretch goes on over a market's
-        closure, so that a week without candles is one.
+        closure, so that a week without candles is one; it is `known` as a whole or not at all.
     """
     missing: list[MissingRange] = []
     for trade_pair_id, ranges in needs.items():
         for start_ms, end_ms in merged_ranges(ranges):
             missing += _missing_in(candles, trade_pair_id, timespan, start_ms, end_ms)
     return missing
+
+
+def count_known_missing(store: CandleStore, trade_pair_id: str, timespan: Timespan) -> int:
+    """Candles of open market hours that are not stored, and that some provider is known to lack."""
+    known = store.known_missing(trade_pair_id, timespan)
+    # a minute candle is asked for only where its range goes on for more than a minute
+    beyond = MINUTE_MS + 1 - timespan.ms if timespan is Timespan.MINUTE else 0
+    needs = {trade_pair_id: [(start, end + beyond) for start, end in known]}
+    return sum(each.n_candles for each in missing_ranges(store, needs, timespan) if each.known)
 
 
 def describe_missing(missing: Sequence[MissingRange], limit: int = 10) -> list[str]:
@@ -106,35 +108,46 @@ def require_candles(
 ) -> list[str]:
     """See to it before a run that its minute candles are there.
 
+    Candles that are known to be missing at their provider are no error: nobody can bring them, and
+    the network's own replay would hold the last value too.
+
     Args:
         candles: where the replay will read them.
         needs: as for `missing_ranges`.
         missing_candles: "error", or "hold": a missing candle leaves a position's value as it was.
 
     Returns:
-        With "hold", sentences that say what is missing, for the run's warnings.
+        Sentences for the run's warnings: what is known to be missing, and with "hold" all else.
 
     Raises:
         MissingCandles: with "error"; the message names pairs and ranges, and what to do.
     """
-    missing = missing_ranges(candles, needs)
+    found = missing_ranges(candles, needs)
+    known = [each for each in found if each.known]
+    missing = [each for each in found if not each.known]
+    warnings: list[str] = []
+    if known:
+        total = f"{_total(known)} in {candles.describe()}, and their provider has none"
+        log.warning("%s; the last value is held", total)
+        warnings += [f"{total}; the last value was held:", *describe_missing(known)]
     if not missing:
-        return []
-    n_candles = sum(each.n_candles for each in missing)
-    pairs = len({each.trade_pair_id for each in missing})
+        return warnings
     sentences = describe_missing(missing)
-    total = (
-        f"{_plural(n_candles, 'minute candle')} of {_plural(pairs, 'trade pair')} missing in "
-        f"{candles.describe()}"
-    )
+    total = f"{_total(missing)} in {candles.describe()}"
     if missing_candles == "hold":
         log.warning("%s; the last value is held", total)
-        return [f"{total}; the last value was held:", *sentences]
+        return [*warnings, f"{total}; the last value was held:", *sentences]
     raise MissingCandles(
         "\n  ".join([f"{total}:", *sentences])
-        + "\nimport them ('ptn-backtest candles import'), or set missing_candles = \"hold\" to keep "
-        "the last value where one is missing"
+        + "\nbring them ('ptn-backtest candles pull' or 'candles import'), or set "
+        'missing_candles = "hold" to keep the last value where one is missing'
     )
+
+
+def _total(missing: Sequence[MissingRange]) -> str:
+    n_candles = sum(each.n_candles for each in missing)
+    pairs = len({each.trade_pair_id for each in missing})
+    return f"{_plural(n_candles, 'minute candle')} of {_plural(pairs, 'trade pair')} missing"
 
 
 def _missing_in(
@@ -143,6 +156,11 @@ def _missing_in(
     category = TradePair.from_trade_pair_id(trade_pair_id).category
     first = -(-start_ms // timespan.ms) * timespan.ms
     last = end_ms - (timespan.ms if timespan is Timespan.MINUTE else 0) - 1
+    known = merged_ranges(
+        candles.known_missing(trade_pair_id, timespan, first, last)
+        if isinstance(candles, KnowsMissing)
+        else ()
+    )
     absent: list[NDArray[np.int64]] = []
     positions: list[NDArray[np.int64]] = []
     n_expected = 0
@@ -158,7 +176,17 @@ def _missing_in(
         n_expected += len(expected)
     if not absent:
         return []
-    return _stretches(trade_pair_id, timespan, np.concatenate(absent), np.concatenate(positions))
+    starts = np.concatenate(absent)
+    return _stretches(
+        trade_pair_id, timespan, starts, np.concatenate(positions), _inside(starts, known)
+    )
+
+
+def _inside(times_ms: NDArray[np.int64], ranges: Ranges) -> NDArray[np.bool_]:
+    """Whether each time lies in one of these ranges [start, end), ascending and apart."""
+    edges = np.array(ranges, dtype=np.int64).reshape(-1)
+    passed = np.searchsorted(edges, times_ms, side="right")
+    return (passed % 2).astype(np.bool_)
 
 
 def _stretches(
@@ -166,14 +194,22 @@ def _stretches(
     timespan: Timespan,
     starts_ms: NDArray[np.int64],
     positions: NDArray[np.int64],
+    known: NDArray[np.bool_],
 ) -> list[MissingRange]:
     """Missing candles as ranges; `positions` count expected candles, so closures do not part them."""
     if not len(starts_ms):
         return []
-    breaks = np.flatnonzero(np.diff(positions) > 1) + 1
+    breaks = np.flatnonzero((np.diff(positions) > 1) | (known[1:] != known[:-1])) + 1
     return [
-        MissingRange(trade_pair_id, timespan, int(part[0]), int(part[-1]) + timespan.ms, len(part))
-        for part in np.split(starts_ms, breaks)
+        MissingRange(
+            trade_pair_id,
+            timespan,
+            int(starts_ms[rows[0]]),
+            int(starts_ms[rows[-1]]) + timespan.ms,
+            len(rows),
+            bool(known[rows[0]]),
+        )
+        for rows in np.split(np.arange(len(starts_ms)), breaks)
     ]
 
 

@@ -3,6 +3,7 @@
     store.json                      what this folder is
     minute/BTCUSD/2025-01.parquet   minute candles by month
     second/BTCUSD/2025-01-05.parquet  second candles by day
+    missing/minute/BTCUSD/2025-01.json  candles that a provider was asked for and does not have
 
 `docs/candles.md` has the whole format. A file is replaced in one step, so that a crash leaves
 either the old one or the new one.
@@ -11,11 +12,9 @@ either the old one or the new one.
 import fcntl
 import json
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,9 @@ from ptn_backtest.prices.candle_file import (
     replacing,
     write_file,
 )
-from ptn_backtest.prices.candles import Candles, Timespan
+from ptn_backtest.prices.candles import Candles, Ranges, Timespan, merged_ranges
+from ptn_backtest.prices.known_missing import read_known_missing, write_known_missing
+from ptn_backtest.prices.periods import period_files, periods, pieces_by_period
 from ptn_backtest.trade_pairs import TradePair
 
 log = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ class Written:
 
 
 class CandleStore:
-    """A folder of candles; implements `prices.candles.CandleSource`.
+    """A folder of candles; implements `prices.candles.CandleSource` and `KnowsMissing`.
 
     Attributes:
         root: the folder.
@@ -214,9 +215,9 @@ class CandleStore:
         TradePair.from_trade_pair_id(trade_pair_id)
         table = _conforming(table, timespan)
         folder = self._folder(trade_pair_id, timespan)
-        periods = _periods(timespan, table["timestamp_ms"].to_numpy())
-        order = np.argsort(periods, kind="stable")
-        names, firsts, counts = np.unique(periods[order], return_index=True, return_counts=True)
+        names_of = periods(timespan, table["timestamp_ms"].to_numpy())
+        order = np.argsort(names_of, kind="stable")
+        names, firsts, counts = np.unique(names_of[order], return_index=True, return_counts=True)
         table = table.take(order)
         total = Written()
         with self._writing(folder):
@@ -230,8 +231,69 @@ class CandleStore:
         log.debug("%s %s: %d candles added to %s", trade_pair_id, timespan, total.added, self.root)
         return total
 
+    def known_missing(
+        self,
+        trade_pair_id: str,
+        timespan: Timespan,
+        start_ms: int = -NEVER_MS,
+        end_ms: int = NEVER_MS,
+        *,
+        provider: str | None = None,
+    ) -> Ranges:
+        """Stretches [start, end) of which a provider said that it has no candles, apart, ascending.
+
+        A candle that is stored all the same, from elsewhere, is there. Times while the market is
+        closed may lie within.
+
+        Args:
+            trade_pair_id: the pair.
+            timespan: length of the candles.
+            start_ms: stretches that touch [start_ms, end_ms] are given.
+            end_ms: see start_ms.
+            provider: only of this one; None means of any.
+
+        Raises:
+            CandleError: a file is damaged.
+        """
+        folder = self._missing_folder(trade_pair_id, timespan)
+        found = [
+            each
+            for path in period_files(folder, ".json", timespan, start_ms, end_ms)
+            for name, ranges in read_known_missing(path).items()
+            if provider in (None, name)
+            for each in ranges
+        ]
+        return merged_ranges(each for each in found if each[0] <= end_ms and start_ms <= each[1])
+
+    def add_known_missing(
+        self, trade_pair_id: str, timespan: Timespan, provider: str, ranges: Ranges
+    ) -> None:
+        """Remember that a provider has no candles that start in these stretches [start, end).
+
+        Raises:
+            CandleError: a file is damaged.
+            UnknownTradePair: no such pair.
+        """
+        TradePair.from_trade_pair_id(trade_pair_id)
+        folder = self._missing_folder(trade_pair_id, timespan)
+        by_period: dict[str, list[tuple[int, int]]] = {}
+        for start_ms, end_ms in ranges:
+            for name, bounds in pieces_by_period(timespan, start_ms, end_ms):
+                by_period.setdefault(name, []).append(bounds)
+        if not by_period:
+            return
+        with self._writing(folder):
+            for name, pieces in by_period.items():
+                path = folder / f"{name}.json"
+                known = read_known_missing(path)
+                known[provider] = merged_ranges([*known.get(provider, ()), *pieces])
+                write_known_missing(path, known)
+
     def _folder(self, trade_pair_id: str, timespan: Timespan) -> Path:
         return self.root / timespan / trade_pair_id
+
+    def _missing_folder(self, trade_pair_id: str, timespan: Timespan) -> Path:
+        return self.root / "missing" / timespan / trade_pair_id
 
     def _files(
         self,
@@ -242,13 +304,7 @@ class CandleStore:
     ) -> list[Path]:
         """Files whose period overlaps [start_ms, end_ms], in time order."""
         folder = self._folder(trade_pair_id, timespan)
-        if not folder.is_dir():
-            return []
-        # names, not paths: a year of second candles has many files, and is asked for many times
-        names = sorted(name for name in os.listdir(folder) if name.endswith(".parquet"))  # noqa: PTH208
-        return [
-            folder / name for name in names if _overlaps(folder, name, timespan, start_ms, end_ms)
-        ]
+        return period_files(folder, ".parquet", timespan, start_ms, end_ms)
 
     @contextmanager
     def _writing(self, folder: Path) -> Iterator[None]:
@@ -350,37 +406,6 @@ def _by_rank(replaces: NDArray[np.bool_]) -> Iterator[NDArray[np.intp]]:
     ranks = rows - firsts[np.searchsorted(firsts, rows) - 1]
     for rank in range(1, int(ranks.max(initial=0)) + 1):
         yield rows[ranks == rank]
-
-
-def _periods(timespan: Timespan, times_ms: NDArray[np.int64]) -> NDArray[np.datetime64]:
-    """The month (day, for seconds) of each time; as text it is the name of its file."""
-    moments = times_ms.astype("datetime64[ms]")
-    return moments.astype("datetime64[M]" if timespan is Timespan.MINUTE else "datetime64[D]")
-
-
-def _overlaps(folder: Path, name: str, timespan: Timespan, start_ms: int, end_ms: int) -> bool:
-    bounds = _period_bounds(name.removesuffix(".parquet"), timespan)
-    if bounds is None:
-        raise CandleError(
-            f"{folder / name} does not belong in a candle store: move it away, and import it with "
-            "'ptn-backtest candles import'"
-        )
-    first_ms, beyond_ms = bounds
-    return first_ms <= end_ms and start_ms < beyond_ms
-
-
-@cache
-def _period_bounds(stem: str, timespan: Timespan) -> tuple[int, int] | None:
-    """Begin of a file's period and of the next, ms; None where the name is no period."""
-    period_type = _periods(timespan, np.empty(0, dtype=np.int64)).dtype
-    try:
-        period = np.array([stem], dtype=period_type)
-    except ValueError:
-        return None
-    if str(period[0]) != stem or np.isnat(period[0]):
-        return None
-    first, beyond = np.append(period, period + 1).astype("datetime64[ms]").astype(np.int64)
-    return int(first), int(beyond)
 
 
 def _without_leftovers(folder: Path) -> Iterator[Path]:

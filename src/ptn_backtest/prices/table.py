@@ -1,6 +1,5 @@
 """Candles of many pairs as one table, the shape in which the kernel reads them."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -109,15 +108,6 @@ def _within(
             times.append(read.start_ms[inside])
             closes.append(read.close[inside])
     return Candles(np.concatenate(times), np.concatenate(closes))
-
-
-def fingerprint(table: PriceTable) -> str:
-    """SHA-256 of everything in the table, in whatever files it lay."""
-    digest = hashlib.sha256()
-    for name, array in zip(table._fields, table, strict=True):
-        digest.update(f"{name} {len(array)}\n".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
 
 
 def _place(rows: NDArray[np.void], name: str, lengths: Sequence[int]) -> None:

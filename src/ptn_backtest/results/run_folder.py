@@ -8,8 +8,9 @@
     events.parquet       one row per change that the network's rules made
     scores.parquet       one row per evaluation, trader and asset class
     order_findings.parquet  one row per order that the network would not have taken as it is
+    states/              what is done, so that the run can be continued (see `results.states`)
 
-Two runs on the same input leave the same bytes, except for `timings` in run.json. Every column is
+Two runs on the same input leave the same bytes, except for `timings` in run.json and `states`. Every column is
 described in `docs/run-folder.md`; a change of the format raises `FORMAT_VERSION`.
 """
 
@@ -34,11 +35,20 @@ from ptn_backtest.positions.rejection import Rejection
 from ptn_backtest.results import rule_tables, tables
 from ptn_backtest.results.jsonable import json_ready
 from ptn_backtest.results.parquet import FORMAT_VERSION, read_table, write_table
+from ptn_backtest.results.states import STATES, share_states
 from ptn_backtest.results.tables import Ledgers
 from ptn_backtest.rules.events import Elimination, Event
 from ptn_backtest.rules.standing import Standing
 
-__all__ = ["RUN_FILE", "StoredRun", "read_run", "versions", "write_run"]
+__all__ = [
+    "RUN_FILE",
+    "StoredRun",
+    "read_run",
+    "refuse_what_is_in_the_way",
+    "restore_run",
+    "versions",
+    "write_run",
+]
 
 RUN_FILE = "run.json"
 
@@ -72,7 +82,13 @@ class StoredRun:
     order_findings: tuple[OrderFinding, ...]
 
 
-def write_run(folder: Path, result: RunResult, *, overwrite: bool = False) -> Path:
+def write_run(
+    folder: Path,
+    result: RunResult,
+    *,
+    overwrite: bool = False,
+    states_of: Path | None = None,
+) -> Path:
     """Write a run folder, whole or not at all.
 
     Args:
@@ -80,6 +96,7 @@ def write_run(folder: Path, result: RunResult, *, overwrite: bool = False) -> Pa
         result: what to write.
         overwrite: replace a run folder that is already there. A folder that holds anything but
             a run is never replaced.
+        states_of: folder whose `states` the run goes on to have.
 
     Returns:
         `folder`.
@@ -87,7 +104,7 @@ def write_run(folder: Path, result: RunResult, *, overwrite: bool = False) -> Pa
     Raises:
         ConfigError: something is in the way.
     """
-    _refuse_what_is_in_the_way(folder, overwrite=overwrite)
+    refuse_what_is_in_the_way(folder, overwrite=overwrite)
     with _replaced_at_once(folder) as temporary:
         info = json.dumps(_run_info(result), indent=2, allow_nan=False, ensure_ascii=False)
         (temporary / RUN_FILE).write_text(info + "\n", encoding="utf-8", newline="\n")
@@ -104,7 +121,16 @@ def write_run(folder: Path, result: RunResult, *, overwrite: bool = False) -> Pa
             ("order_findings", rule_tables.order_finding_table(result.order_findings)),
         ):
             write_table(table, temporary / f"{name}.parquet")
+        if states_of is not None:
+            share_states(states_of, temporary)
     return folder
+
+
+def restore_run(folder: Path) -> None:
+    """Put a run folder back, if a crash came while a newer one took its place."""
+    replaced = sorted(folder.parent.glob(f".{folder.name}.*.old"))
+    if replaced and not folder.exists():
+        replaced[-1].replace(folder)
 
 
 def read_run(folder: Path) -> StoredRun:
@@ -116,6 +142,11 @@ def read_run(folder: Path) -> StoredRun:
     try:
         info = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
     except OSError as error:
+        if (folder / STATES).is_dir():
+            raise ConfigError(
+                f"{folder} holds a run that is not finished: go on with it "
+                f"('ptn-backtest continue {folder}')"
+            ) from None
         raise ConfigError(
             f"{folder} is not a run folder: {RUN_FILE} cannot be read ({error.strerror}). "
             "Give a folder that `ptn-backtest run` wrote"
@@ -197,7 +228,12 @@ def _parse_liquidation(event: Mapping[str, Any]) -> Liquidation:
 # ---- the folder
 
 
-def _refuse_what_is_in_the_way(folder: Path, *, overwrite: bool) -> None:
+def refuse_what_is_in_the_way(folder: Path, *, overwrite: bool) -> None:
+    """See to it that a run can be written to a folder.
+
+    Raises:
+        ConfigError: something is in the way.
+    """
     if not folder.exists():
         return
     if not folder.is_dir():

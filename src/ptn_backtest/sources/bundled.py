@@ -18,8 +18,7 @@ import pyarrow as pa
 
 from ptn_backtest.clock import MINUTE_MS, SECOND_MS, parse_time
 from ptn_backtest.errors import CandleError
-from ptn_backtest.prices.candles import Timespan
-from ptn_backtest.prices.coverage import merged_ranges
+from ptn_backtest.prices.candles import Timespan, merged_ranges
 from ptn_backtest.prices.store import CandleStore
 from ptn_backtest.prices.synthetic import minute_candles, second_candles
 from ptn_backtest.sources.bundled_plot import (

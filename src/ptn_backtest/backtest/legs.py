@@ -1,0 +1,192 @@
+"""A replay in legs: stretches of updates that are stored when they are done.
+
+A trader's leg is a pure function of its state before and its orders, so a stored one holds as long
+as the trader's orders up to its end are the same. The rules of a leg follow from all traders' legs.
+"""
+
+import hashlib
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+from ptn_backtest.clock import format_time
+from ptn_backtest.ledger.delta import LedgerDelta
+from ptn_backtest.ledger.order_digest import NO_ORDERS, orders_digest
+from ptn_backtest.ledger.timeline import TraderTimeline
+from ptn_backtest.prices.fingerprint import NO_CANDLES, CandleSum
+from ptn_backtest.rules.events import Event
+from ptn_backtest.rules.scoring import Scores
+from ptn_backtest.rules.standing import NetworkState
+from ptn_backtest.sources.plagiarism import PlagiarismEvent
+
+log = logging.getLogger(__name__)
+
+LEG_UPDATES = 30
+"""Updates in a leg."""
+
+WHOLE_EVERY = 30
+"""Of so many legs, the first is stored without reference to those before, so that reading the state
+back never takes more than so many legs."""
+
+Leg: TypeAlias = tuple[int, ...]
+"""Update times, ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTrader:
+    """One trader's leg.
+
+    Attributes:
+        orders: digest of its orders up to `until_ms`.
+        until_ms: end of the leg, or of the leg in which it left.
+        delta: what the leg added; None of a trader that had left, or that failed.
+        error: why it was set aside; None if it was not.
+    """
+
+    orders: str
+    until_ms: int
+    delta: LedgerDelta | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRules:
+    """What the rules made of a leg; of a whole leg, of everything up to its end.
+
+    Attributes:
+        state: where everybody stands after it.
+        events: what happened.
+        scores: of all traders, by evaluation.
+        competitions: of those who compete for the ranks, by evaluation.
+        leavers: {hotkey: what the leg added until it left}, in place of its whole leg.
+        idle: whether up to its end there was an evaluation with nobody to inspect. A trader that is
+            known before its first order stands in CHALLENGE, so it would have made a difference.
+    """
+
+    state: NetworkState
+    events: Sequence[Event] = ()
+    scores: Sequence[Scores] = ()
+    competitions: Sequence[Scores] = ()
+    leavers: Mapping[str, LedgerDelta] = field(default_factory=dict)
+    idle: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LegNotes:
+    """What a replay read, from its beginning to the end of a leg.
+
+    Attributes:
+        candles: fingerprint of the candles.
+        warnings: sentences on what it had to do without.
+        planned_until_ms: end of the replay for which these warnings were made.
+        plagiarism: fingerprint of the recorded plagiarism events.
+    """
+
+    candles: CandleSum = NO_CANDLES
+    warnings: tuple[str, ...] = ()
+    planned_until_ms: int = 0
+    plagiarism: str = ""
+
+
+class LegStore(Protocol):
+    """Where legs are kept; `results.states` keeps them in a run folder."""
+
+    def legs(self) -> Sequence[Leg]:
+        """All legs of the replay, done or not."""
+        ...
+
+    def n_done(self) -> int:
+        """How many legs are stored with their rules, from the first on."""
+        ...
+
+    def digests(self, leg: int) -> Mapping[str, tuple[str, int]]:
+        """{hotkey: `orders` and `until_ms`} of a stored leg; {} without it."""
+        ...
+
+    def ledgers(self, leg: int) -> Mapping[str, StoredTrader]:
+        """{hotkey: its leg}; {} where it is not stored."""
+        ...
+
+    def rules(self, leg: int) -> StoredRules:
+        """What the rules made of a leg that is done."""
+        ...
+
+    def notes(self, leg: int) -> LegNotes:
+        """What was read up to the end of a stored leg."""
+        ...
+
+    def keep_ledgers(self, leg: int, ledgers: Mapping[str, StoredTrader], notes: LegNotes) -> None:
+        """Store a leg's ledgers, in place of what was there; its rules are not done then."""
+        ...
+
+    def keep_rules(self, leg: int, rules: StoredRules) -> None:
+        """Store a leg's rules; now it is done."""
+        ...
+
+
+def is_whole(leg: int) -> bool:
+    """Whether a leg is stored without reference to those before."""
+    return leg % WHOLE_EVERY == 0
+
+
+def cut_into_legs(times_ms: Sequence[int], n_updates: int = LEG_UPDATES) -> tuple[Leg, ...]:
+    """Update times in legs of so many."""
+    return tuple(
+        tuple(times_ms[first : first + n_updates]) for first in range(0, len(times_ms), n_updates)
+    )
+
+
+def n_unchanged(
+    store: LegStore,
+    timelines: Mapping[str, TraderTimeline],
+    plagiarism: Sequence[PlagiarismEvent] = (),
+) -> int:
+    """How many stored legs, from the first on, follow from orders and events as they are now."""
+    n_done, legs = store.n_done(), store.legs()
+    changed: list[str] = []
+    # what counts is all up to a leg's end, so legs before one that holds do too
+    for leg in reversed(range(n_done)):
+        stored = store.digests(leg)
+        found = list(changed_traders(stored, timelines))
+        if (
+            not found
+            and store.notes(leg).plagiarism == events_digest(plagiarism, legs[leg][-1])
+            and (stored.keys() == timelines.keys() or not store.rules(leg).idle)
+        ):
+            _say_what_changed(changed, n_done - leg - 1, format_time(legs[leg][-1]))
+            return leg + 1
+        changed = found or changed
+    _say_what_changed(changed, n_done, "the beginning")
+    return 0
+
+
+def _say_what_changed(hotkeys: Sequence[str], n_legs: int, since: str) -> None:
+    if n_legs:
+        whose = ", ".join(hotkeys) or "no trader"
+        log.info("%d legs are done again, from %s on; built anew: %s", n_legs, since, whose)
+
+
+def events_digest(events: Iterable[PlagiarismEvent], until_ms: int) -> str:
+    """A digest of the recorded plagiarism events up to a time; "" without any."""
+    rows = [(e.miner_hotkey, e.time_ms, e.flagged) for e in events if e.time_ms <= until_ms]
+    return hashlib.blake2b(repr(rows).encode(), digest_size=16).hexdigest() if rows else ""
+
+
+def changed_traders(
+    stored: Mapping[str, tuple[str, int]], timelines: Mapping[str, TraderTimeline]
+) -> Iterator[str]:
+    """Traders with other orders than those that a stored leg was built from."""
+    end_ms = max((until_ms for _, until_ms in stored.values()), default=0)
+    for hotkey in sorted(stored.keys() | timelines.keys()):
+        digest, until_ms = stored.get(hotkey, (NO_ORDERS, end_ms))
+        timeline = timelines.get(hotkey)
+        now = NO_ORDERS if timeline is None else orders_digest(timeline, until_ms)
+        if now != digest:
+            yield hotkey
+
+
+def legs_to_read(n_legs: int) -> Iterable[int]:
+    """The stored legs that tell the state after the first `n_legs`."""
+    last_whole = max(n_legs - 1, 0) // WHOLE_EVERY * WHOLE_EVERY
+    return range(last_whole, n_legs)

@@ -1,0 +1,60 @@
+"""`ptn-backtest continue`: a run to a later end, or one that was interrupted."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ptn_backtest.cli.logs import show_logs
+
+
+@click.command("continue", context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--end-time-ms", metavar="TIME", help="Last update. Default: the end of the candles.")
+@click.option("--database-url", metavar="URL", help="Where the database is now, or its password.")
+@click.option("--positions-path", metavar="PATH", help="Where the positions are now.")
+@click.option("--candles", metavar="FOLDER", help="Where the candle store is now.")
+@click.option(
+    "--parallel-mode", metavar="MODE", help="SERIAL (0), PYSPARK (1), MULTIPROCESSING (2)."
+)
+@click.option("--plots/--no-plots", default=None, help="Also write PNG plots (extra 'reports').")
+@click.option("-v", "--verbose", count=True, help="Show what is done (-v), or every detail (-vv).")
+def continue_run(folder: Path, verbose: int, **options: Any) -> None:  # noqa: ANN401
+    """Take a run to a later end, or finish one that was interrupted.
+
+    All orders are read, so that late and changed ones are noticed: such a trader's ledgers are built
+    anew from the last stored state before the change, and the rules are applied again from there. Of
+    candles only those after that state are read; candles that changed before it are not noticed.
+
+    The result is that of a run whose updates are at the same times. The first run's settings hold.
+
+    \b
+    Examples:
+      ptn-backtest continue runs/live
+      ptn-backtest continue runs/live --end-time-ms 2025-11-05
+      ptn-backtest continue runs/unfinished-live
+    """
+    import os  # noqa: PLC0415 - as the imports below
+
+    from ptn_backtest.backtest.run import run_backtest  # noqa: PLC0415 - slow to import
+    from ptn_backtest.cli.progress import ProgressBar  # noqa: PLC0415
+    from ptn_backtest.cli.run import finish  # noqa: PLC0415
+    from ptn_backtest.cli.unfinished import (  # noqa: PLC0415
+        continued_states,
+        going_on,
+        is_finished,
+        open_states,
+        settings_of,
+    )
+
+    if verbose:
+        show_logs(verbose)
+    states = open_states(folder)
+    given = {name: value for name, value in options.items() if value is not None}
+    config = settings_of(states, given, os.environ, finished=is_finished(folder))
+    with going_on(folder):
+        result = run_backtest(config, ProgressBar(), continued_states(states, config))
+    # nothing was in the way of an interrupted run when it began, unless this very run came so far
+    config = replace(config, overwrite=True)
+    finish(config, result, folder if is_finished(folder) else None, states_of=folder)

@@ -1,0 +1,180 @@
+"""What a stretch of updates added to a trader's ledgers: small to store, and to send.
+
+A checkpoint before the newest one never changes again. So a stretch is told by the checkpoints from
+the newest of before on, and by where each update left the ledgers; with the state before, it gives
+back the state after and the history between, exactly.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ptn_backtest.errors import LedgerError
+from ptn_backtest.ledger.book import MARK
+from ptn_backtest.ledger.checkpoint import CHECKPOINT, WINDOW_MS, Checkpoints
+from ptn_backtest.ledger.history import LedgerHistory, after_no_change
+from ptn_backtest.ledger.state import LedgerState
+from ptn_backtest.positions.columns import Ints, Rows
+
+_NO_CHECKPOINTS = np.empty(0, dtype=CHECKPOINT)
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerDelta:
+    """What came of a stretch of updates, without what was there before it.
+
+    Attributes:
+        summary: JSON-ready: `state` after it, without checkpoints; `names`, `init_ms` of the ledgers
+            that were kept; `kept`: how many checkpoints of before each of them begins with, and
+            `added`: how many follow. {} where the updates changed nothing.
+        cps: the added checkpoints of all ledgers, one ledger after the other.
+        marks: where each update left each ledger (updates x ledgers, `book.MARK`).
+        earlier_at: places (in updates x ledgers, flat) where the newest checkpoint went on later.
+        earlier: these newest checkpoints, as the update left them.
+    """
+
+    summary: Mapping[str, Any]
+    cps: Checkpoints
+    marks: Rows
+    earlier_at: Ints
+    earlier: Checkpoints
+
+
+NO_CHANGE = LedgerDelta(
+    {}, _NO_CHECKPOINTS, np.empty((0, 0), MARK), np.empty(0, np.int64), _NO_CHECKPOINTS
+)
+"""Of a trader whose ledgers ended before."""
+
+
+def delta_of(
+    before: LedgerState, after: LedgerState, history: LedgerHistory, *, whole: bool = False
+) -> LedgerDelta:
+    """What lies between two states.
+
+    Args:
+        before: the state that the updates began with.
+        after: the state that they left.
+        history: what each of them left; it must have been kept.
+        whole: leave nothing to `before`, so that the delta can be applied to any state.
+    """
+    if history.marks is None or history.newest is None:
+        return _whole_state(after) if whole else NO_CHANGE
+    kept = [
+        0 if whole or name not in before.ledgers else len(before.ledgers[name].cps) - 1
+        for name in history.names
+    ]
+    added = [cps[n:] for cps, n in zip(history.cps, kept, strict=True)]
+    earlier = (_closing(history.cps, history.marks) != history.newest).ravel()
+    return LedgerDelta(
+        summary={
+            "state": _without_checkpoints(after).to_dict(),
+            "names": list(history.names),
+            "init_ms": list(history.init_ms),
+            "kept": kept,
+            "added": [len(cps) for cps in added],
+        },
+        cps=np.concatenate([_NO_CHECKPOINTS, *added]),
+        marks=history.marks,
+        earlier_at=np.flatnonzero(earlier),
+        earlier=history.newest.ravel()[earlier],
+    )
+
+
+def state_after(before: LedgerState, delta: LedgerDelta) -> LedgerState:
+    """The state that the updates left.
+
+    Args:
+        before: the state that `delta_of` was given; any state for a whole delta.
+        delta: what it gave.
+
+    Raises:
+        LedgerError: the delta belongs to another state.
+    """
+    return _state(delta, _joined(before, delta)) if delta.summary else before
+
+
+def apply_delta(
+    before: LedgerState, delta: LedgerDelta, times_ms: Sequence[int]
+) -> tuple[LedgerState, LedgerHistory]:
+    """As `state_after`, and what each of the updates left."""
+    if not delta.summary:
+        return before, after_no_change(before, times_ms, LedgerHistory())
+    cps = _joined(before, delta)
+    after = _state(delta, cps)
+    newest = _closing(cps, delta.marks)
+    newest.reshape(-1)[delta.earlier_at] = delta.earlier
+    windows = {ledger.target_ledger_window_ms for ledger in after.ledgers.values()}
+    history = LedgerHistory(
+        times_ms=tuple(times_ms),
+        before=before.ledgers,
+        names=tuple(delta.summary["names"]),
+        cps=cps,
+        newest=newest,
+        marks=delta.marks,
+        init_ms=tuple(delta.summary["init_ms"]),
+        window_ms=max(windows, default=WINDOW_MS),
+    )
+    return after, history
+
+
+def _state(delta: LedgerDelta, cps: Sequence[Checkpoints]) -> LedgerState:
+    bare = LedgerState.from_dict(delta.summary["state"])
+    ledgers = {
+        name: replace(bare.ledgers[name], cps=own[mark["oldest"] : mark["used"]])
+        for name, own, mark in zip(delta.summary["names"], cps, delta.marks[-1], strict=True)
+        if mark["used"] > 0
+    }
+    return replace(bare, ledgers=ledgers)
+
+
+def _joined(before: LedgerState, delta: LedgerDelta) -> tuple[Checkpoints, ...]:
+    """Each ledger's checkpoints: those kept of before, then those added."""
+    summary = delta.summary
+    parts = np.split(delta.cps, np.cumsum(summary["added"])[:-1])
+    joined = []
+    for name, part, kept in zip(summary["names"], parts, summary["kept"], strict=True):
+        old = before.ledgers[name].cps if kept else _NO_CHECKPOINTS
+        if kept and len(old) != kept + 1:
+            raise LedgerError(
+                f"ledger {name}: what was stored continues {kept + 1} checkpoints, but the state "
+                f"has {len(old)}; build the ledgers anew"
+            )
+        joined.append(np.concatenate((old[:kept], part)))
+    return tuple(joined)
+
+
+def _closing(cps: Sequence[Checkpoints], marks: Rows) -> Checkpoints:
+    """Every update's newest checkpoint as it is in the end (updates x ledgers)."""
+    closing = np.zeros(marks.shape, dtype=CHECKPOINT)
+    for i, own in enumerate(cps):
+        there = marks["used"][:, i] > 0
+        closing[there, i] = own[marks["used"][there, i] - 1]
+    return closing
+
+
+def _whole_state(state: LedgerState) -> LedgerDelta:
+    """A state that no update changes any more, as a delta that can be applied to any other."""
+    names = list(state.ledgers)
+    marks = np.zeros((1, len(names)), dtype=MARK)
+    marks["used"] = [[len(ledger.cps) for ledger in state.ledgers.values()]]
+    marks["peak"] = [[ledger.max_return for ledger in state.ledgers.values()]]
+    return LedgerDelta(
+        summary={
+            "state": _without_checkpoints(state).to_dict(),
+            "names": names,
+            "init_ms": [ledger.initialization_time_ms for ledger in state.ledgers.values()],
+            "kept": [0] * len(names),
+            "added": [len(ledger.cps) for ledger in state.ledgers.values()],
+        },
+        cps=np.concatenate([_NO_CHECKPOINTS, *(each.cps for each in state.ledgers.values())]),
+        marks=marks,
+        earlier_at=NO_CHANGE.earlier_at,
+        earlier=_NO_CHECKPOINTS,
+    )
+
+
+def _without_checkpoints(state: LedgerState) -> LedgerState:
+    ledgers = {name: replace(ledger, cps=_NO_CHECKPOINTS) for name, ledger in state.ledgers.items()}
+    return replace(state, ledgers=ledgers)

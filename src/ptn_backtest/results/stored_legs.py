@@ -1,0 +1,94 @@
+"""Legs of ledgers as Arrow rows: a trader each, arrays as bytes."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ptn_backtest.backtest.legs import StoredTrader
+from ptn_backtest.ledger.book import MARK
+from ptn_backtest.ledger.checkpoint import CHECKPOINT
+from ptn_backtest.ledger.delta import LedgerDelta
+from ptn_backtest.results.parquet import table_schema
+
+TRADERS = table_schema(
+    [("miner_hotkey", pa.string()), ("orders", pa.string()), ("until_ms", pa.int64())],
+    nullable=[
+        ("error", pa.string()),
+        ("summary", pa.string()),
+        ("cps", pa.large_binary()),
+        ("marks", pa.large_binary()),
+        ("earlier_at", pa.large_binary()),
+        ("earlier", pa.large_binary()),
+    ],
+)
+"""A `StoredTrader`; its delta's summary as JSON, null without a delta."""
+
+_DTYPES = {"cps": CHECKPOINT, "earlier_at": np.dtype(np.int64), "earlier": CHECKPOINT}
+
+
+def trader_rows(ledgers: Mapping[str, StoredTrader]) -> pa.Table:
+    """A row per trader."""
+    return pa.Table.from_pylist([_row(h, row) for h, row in ledgers.items()], schema=TRADERS)
+
+
+def traders_of(table: pa.Table) -> dict[str, StoredTrader]:
+    """{hotkey: what its row says}."""
+    return {
+        row["miner_hotkey"]: StoredTrader(
+            orders=row["orders"],
+            until_ms=row["until_ms"],
+            delta=_delta(row),
+            error=row["error"],
+        )
+        for row in _rows(table)
+    }
+
+
+def delta_rows(deltas: Mapping[str, LedgerDelta]) -> pa.Table:
+    """A row per trader that tells nothing but its delta."""
+    return trader_rows({h: StoredTrader("", 0, delta) for h, delta in deltas.items()})
+
+
+def deltas_of(table: pa.Table) -> dict[str, LedgerDelta]:
+    """{hotkey: delta} of such rows."""
+    deltas = {hotkey: row.delta for hotkey, row in traders_of(table).items()}
+    return {hotkey: delta for hotkey, delta in deltas.items() if delta is not None}
+
+
+def _row(hotkey: str, stored: StoredTrader) -> dict[str, Any]:
+    head = {
+        "miner_hotkey": hotkey,
+        "orders": stored.orders,
+        "until_ms": stored.until_ms,
+        "error": stored.error,
+    }
+    if stored.delta is None:
+        return head
+    arrays = {name: getattr(stored.delta, name).tobytes() for name in ("marks", *_DTYPES)}
+    return {**head, "summary": json.dumps(stored.delta.summary), **arrays}
+
+
+def _rows(table: pa.Table) -> Iterable[dict[str, Any]]:
+    """The rows, with buffers in place of copied bytes."""
+    columns = {name: table[name].combine_chunks() for name in table.schema.names}
+    for i in range(len(table)):
+        yield {
+            name: column[i].as_buffer()
+            if pa.types.is_large_binary(column.type)
+            else column[i].as_py()
+            for name, column in columns.items()
+        }
+
+
+def _delta(row: Mapping[str, Any]) -> LedgerDelta | None:
+    if row["summary"] is None:
+        return None
+    summary = json.loads(row["summary"])
+    arrays = {name: np.frombuffer(row[name], dtype) for name, dtype in _DTYPES.items()}
+    marks = np.frombuffer(row["marks"], MARK)
+    n_ledgers = len(summary.get("names", ()))
+    shape = (-1, n_ledgers) if n_ledgers else (0, 0)
+    return LedgerDelta(summary=summary, marks=marks.reshape(shape), **arrays)

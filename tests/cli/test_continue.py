@@ -1,0 +1,249 @@
+"""`ptn-backtest continue` as a user runs it, kill -9 included."""
+
+import json
+import os
+import random
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.test_run import DATABASE_RUN, ptn_backtest, workplace
+
+__all__ = ["workplace"]
+
+RULES = ("--run-challenge", "--run-elimination", "--run-scoring")
+DAILY = (*DATABASE_RUN, *RULES, "--state-interval", "3")
+
+
+def contents(folder: Path) -> dict[str, Any]:
+    """A run's files; of run.json all but what differs between equal runs, and the end as it was set."""
+    found: dict[str, Any] = {
+        path.name: path.read_bytes()
+        for path in sorted(folder.iterdir())
+        if path.is_file() and path.name != "report.html"
+    }
+    info = json.loads(found.pop("run.json"))
+    info.pop("timings")
+    info["settings"].pop("end_time_ms")
+    return {**found, **info}
+
+
+@pytest.fixture(scope="module")
+def whole(workplace: Path) -> dict[str, Any]:
+    done = ptn_backtest(*DAILY, "--run-name", "whole", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    return contents(workplace / "runs/whole")
+
+
+def test_to_a_later_end(workplace: Path, whole: dict[str, Any]) -> None:
+    # first orders come at the start: its time is that of the whole run
+    first_ms = whole["start_ms"] + 12 * 86_400_000
+    done = ptn_backtest(
+        *DAILY, "--end-time-ms", str(first_ms), "--run-name", "later", cwd=workplace
+    )
+    assert done.returncode == 0, done.stderr
+    folder = workplace / "runs/later"
+    assert json.loads((folder / "run.json").read_text())["end_ms"] == first_ms
+    for end in (["--end-time-ms", str(first_ms + 5 * 86_400_000)], []):
+        done = ptn_backtest("continue", "runs/later", *end, cwd=workplace)
+        assert done.returncode == 0, done.stderr
+        assert "run folder: runs/later" in done.stdout
+    told = contents(folder)
+    assert told == {**whole, "warnings": told["warnings"]}
+    assert not list((workplace / "runs").glob("unfinished-*"))
+    again = ptn_backtest("continue", "runs/later", cwd=workplace)
+    assert again.returncode == 0, again.stderr
+    assert contents(folder) == told
+
+
+def killed(*arguments: str, cwd: Path, name: str, at_path: int) -> bool:
+    """Run a command and kill it once it has made so many files and folders; whether it came to that."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ptn_backtest.cli.main", *arguments],
+        cwd=cwd,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    before = paths_of(cwd, name)
+    while process.poll() is None:
+        if len(paths_of(cwd, name) - before) >= at_path:
+            process.send_signal(signal.SIGKILL)
+            break
+        time.sleep(0.0005)
+    _, said = process.communicate()
+    assert process.returncode in (0, -signal.SIGKILL), said
+    return process.returncode != 0
+
+
+def paths_of(cwd: Path, name: str) -> set[str]:
+    """Whatever belongs to a run, hidden folders too."""
+    found: set[str] = set()
+    for top in (cwd / "runs").glob(f"*{name}*"):
+        found |= {str(Path(folder) / file) for folder, _, files in os.walk(top) for file in files}
+    return found
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_killed_at_any_moment_it_goes_on_to_the_same_result(
+    workplace: Path, whole: dict[str, Any], seed: int
+) -> None:
+    name = f"killed-{seed}"
+    unfinished, folder = workplace / f"runs/unfinished-{name}", workplace / f"runs/{name}"
+    chance = random.Random(seed)  # noqa: S311 - not for secrets
+
+    def next_command() -> tuple[str, ...]:
+        known = (unfinished / "states/plan.json").is_file()
+        return ("continue", str(unfinished)) if known else (*DAILY, "--run-name", name)
+
+    n_killed = 0
+    for _ in range(5):
+        if folder.is_dir():
+            break
+        n_killed += killed(*next_command(), cwd=workplace, name=name, at_path=chance.randint(1, 25))
+    assert n_killed
+    if not folder.is_dir():
+        done = ptn_backtest(*next_command(), cwd=workplace)
+        assert done.returncode == 0, done.stderr
+    assert contents(folder) == whole
+    assert not unfinished.exists()
+
+
+def test_killed_while_it_takes_the_place_of_the_run_before(
+    workplace: Path, whole: dict[str, Any]
+) -> None:
+    """Between two renames there is no run folder: then the one before is put back."""
+    done = ptn_backtest(*DAILY, "--run-name", "replaced", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    folder = workplace / "runs/replaced"
+    folder.rename(folder.with_name(".replaced.0a1b2c3d.old"))
+    done = ptn_backtest("continue", "runs/replaced", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    assert contents(folder) == whole
+
+
+def test_an_interrupted_run_says_how_to_go_on_and_is_not_begun_anew_by_accident(
+    workplace: Path, whole: dict[str, Any]
+) -> None:
+    arguments = (*DAILY, "--run-name", "stopped")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ptn_backtest.cli.main", *arguments],
+        cwd=workplace,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    first = workplace / "runs/unfinished-stopped/states/0000.rules"
+    deadline = time.monotonic() + 120
+    while not first.is_dir():
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    if process.returncode == 0:
+        pytest.skip("it was done before it heard of the interruption")
+    assert process.returncode == 130
+    assert "go on with: ptn-backtest continue runs/unfinished-stopped" in said
+    anew = ptn_backtest(*arguments, cwd=workplace)
+    assert anew.returncode == 2
+    assert "go on with it ('ptn-backtest continue runs/unfinished-stopped')" in anew.stderr
+    looked = ptn_backtest("explain", "runs/unfinished-stopped", "5Any", cwd=workplace)
+    assert looked.returncode == 2
+    assert "is not finished" in looked.stderr
+    done = ptn_backtest("continue", "runs/unfinished-stopped", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    assert contents(workplace / "runs/stopped") == whole
+    assert not first.exists()
+
+
+def test_a_late_order_in_the_database_is_noticed(workplace: Path, tmp_path: Path) -> None:
+    """As a validator would have it: the database changed between two runs."""
+    source = sqlite3.connect(workplace / "positions.db")
+    target = sqlite3.connect(tmp_path / "positions.db")
+    source.backup(target)
+    command = [*DAILY[:3], f"sqlite:///{tmp_path / 'positions.db'}", *DAILY[4:]]
+    done = ptn_backtest(*command, "--run-name", "changing", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    with target:
+        changed = target.execute(
+            "UPDATE orders SET price = price * 1.01 WHERE order_uuid = "
+            "(SELECT order_uuid FROM orders ORDER BY processed_ms DESC LIMIT 1 OFFSET 40)"
+        )
+    assert changed.rowcount == 1
+    target.close()
+    done = ptn_backtest("-v", "continue", "runs/changing", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    assert "built anew" in done.stderr
+    fresh = ptn_backtest(*command, "--run-name", "fresh", cwd=workplace)
+    assert fresh.returncode == 0, fresh.stderr
+    told, wanted = (contents(workplace / "runs" / name) for name in ("changing", "fresh"))
+    assert told == {**wanted, "warnings": told["warnings"]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["runs/none"], "is no run folder"),
+        (["runs/without"], "a run without stored states"),
+        (["runs/whole", "--end-time-ms", "2025-09-02"], "a shorter one is a new run"),
+        (["runs/whole", "--candles", "nowhere"], "nowhere"),
+    ],
+)
+def test_what_cannot_be_continued(
+    workplace: Path, whole: dict[str, Any], arguments: list[str], message: str
+) -> None:
+    assert whole
+    if not (workplace / "runs/without").exists():
+        made = ptn_backtest(
+            *DATABASE_RUN, "--state-interval", "0", "--run-name", "without", cwd=workplace
+        )
+        assert made.returncode == 0, made.stderr
+    done = ptn_backtest("continue", *arguments, cwd=workplace)
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+def test_a_password_is_asked_for_and_never_stored(workplace: Path, whole: dict[str, Any]) -> None:
+    assert whole
+    folder = workplace / "runs/secret"
+    done = ptn_backtest(*DAILY, "--run-name", "secret", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    plan = folder / "states/plan.json"
+    stored = json.loads(plan.read_text())
+    stored["settings"]["config"]["database_url"] = "postgresql://me:***@127.0.0.1:1/db"
+    plan.write_text(json.dumps(stored))
+    done = ptn_backtest("continue", "runs/secret", cwd=workplace)
+    assert done.returncode == 2
+    assert "PTN_BACKTEST_DATABASE_URL" in done.stderr
+    url = "postgresql://me:hidden-word@127.0.0.1:1/db"
+    done = ptn_backtest("continue", "runs/secret", cwd=workplace, PTN_BACKTEST_DATABASE_URL=url)
+    assert done.returncode == 2
+    assert "127.0.0.1" in done.stderr
+    assert "hidden-word" not in done.stderr + done.stdout
+    given = ptn_backtest(
+        "continue", "runs/secret", "--database-url", "sqlite:///positions.db", cwd=workplace
+    )
+    assert given.returncode == 0, given.stderr
+    assert all(b"hidden-word" not in p.read_bytes() for p in folder.rglob("*") if p.is_file())
+
+
+def test_a_rulebook_that_changed_is_refused(workplace: Path) -> None:
+    shown = ptn_backtest("rules", "show", "2025-11", "--toml", cwd=workplace)
+    book = workplace / "mine.toml"
+    book.write_text(shown.stdout)
+    run = ptn_backtest(*DAILY, "--rulebook", "mine.toml", "--run-name", "mine", cwd=workplace)
+    assert run.returncode == 0, run.stderr
+    other = re.sub(r"(?m)^drawdown_limit = .*$", "drawdown_limit = 11.0", shown.stdout)
+    assert other != shown.stdout
+    book.write_text(other)
+    done = ptn_backtest("continue", "runs/mine", cwd=workplace)
+    assert done.returncode == 2
+    assert "rulebook mine.toml is not what it was" in done.stderr
