@@ -1,6 +1,7 @@
 """Traders made by hand for the network's rules: one log return a day, and whatever else a test says."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -10,9 +11,10 @@ from ptn_backtest.ledger.checkpoint import CHECKPOINT, CHECKPOINT_MS, PORTFOLIO,
 from ptn_backtest.positions.accounting import replay
 from ptn_backtest.positions.order import Order, OrderType
 from ptn_backtest.positions.position import Position
-from ptn_backtest.rulebook import DEFAULT_RULEBOOK
+from ptn_backtest.rulebook import DEFAULT_RULEBOOK, Rulebook
 from ptn_backtest.rules.bucket import Bucket
-from ptn_backtest.rules.member import Member
+from ptn_backtest.rules.evaluation import Evaluation, evaluate
+from ptn_backtest.rules.member import Member, records_of
 from ptn_backtest.rules.risk_profile import HeldPosition
 from ptn_backtest.rules.standing import NetworkState, Standing
 from ptn_backtest.trade_pairs import TradePair
@@ -91,6 +93,18 @@ def standing_in(bucket: Bucket, hotkeys: Sequence[str], since_ms: int = BEGIN_MS
 def network(standings: Mapping[str, Standing]) -> NetworkState:
     """A state between two evaluations."""
     return NetworkState(BEGIN_MS, dict(standings))
+
+
+def evaluated(
+    state: NetworkState,
+    members: Mapping[str, Member],
+    t_ms: int,
+    rules: Rulebook = DEFAULT_RULEBOOK,
+    **switches: Any,
+) -> Evaluation:
+    """One evaluation of these traders."""
+    records = records_of(members, t_ms, rules.scoring)
+    return evaluate(state, members, records, t_ms, rules, **switches)
 
 
 def after(days: float) -> int:

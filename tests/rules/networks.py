@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from ptn_backtest.clock import DAY_MS, HOUR_MS
 from ptn_backtest.ledger.breach import Breach
 from ptn_backtest.rulebook import DEFAULT_RULEBOOK, Rulebook
-from ptn_backtest.rules.evaluation import Evaluation, evaluate
+from ptn_backtest.rules.evaluation import Evaluation
 from ptn_backtest.rules.member import Member
 from ptn_backtest.rules.standing import NEW_NETWORK, NetworkState
 from ptn_backtest.sources.plagiarism import PlagiarismEvent
-from tests.rules.made_members import A_MINUTE, BEGIN_MS, daily_ledger
+from tests.rules.made_members import A_MINUTE, BEGIN_MS, daily_ledger, evaluated
 
 N_DAYS = 9
 
@@ -106,14 +106,8 @@ class Town:
         self, state: NetworkState, day: int, rules: Rulebook = RULES, **switches: Any
     ) -> Evaluation:
         """One evaluation."""
-        return evaluate(
-            state,
-            self.members(day),
-            BEGIN_MS + day * DAY_MS,
-            rules,
-            plagiarism=self.events(day),
-            **switches,
-        )
+        t_ms, events = BEGIN_MS + day * DAY_MS, self.events(day)
+        return evaluated(state, self.members(day), t_ms, rules, plagiarism=events, **switches)
 
     def run(self, rules: Rulebook = RULES, **switches: Any) -> list[Evaluation]:
         """The whole week."""

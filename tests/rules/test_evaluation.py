@@ -11,11 +11,12 @@ from ptn_backtest.clock import DAY_MS, MINUTE_MS, parse_time
 from ptn_backtest.ledger.breach import Breach
 from ptn_backtest.rulebook import DEFAULT_RULEBOOK, with_rules
 from ptn_backtest.rules.bucket import Bucket
-from ptn_backtest.rules.evaluation import Evaluation, evaluate
+from ptn_backtest.rules.evaluation import Evaluation
 from ptn_backtest.rules.events import EliminationReason, EventKind
 from ptn_backtest.rules.member import Member
 from ptn_backtest.rules.standing import NEW_NETWORK, NetworkState, Standing
 from ptn_backtest.trade_pairs import TradePairCategory
+from tests.rules import made_members
 from tests.rules.made_members import (
     A_MINUTE,
     BEGIN_MS,
@@ -43,7 +44,7 @@ LOST = Breach(TICK_MS, 0.0, 1.25, ())
 def evaluated(
     state: NetworkState, members: dict[str, Member], t_ms: int = T_MS, **switches: Any
 ) -> Evaluation:
-    return evaluate(state, members, t_ms, DEFAULT_RULEBOOK, **switches)
+    return made_members.evaluated(state, members, t_ms, **switches)
 
 
 def buckets(outcome: Evaluation) -> dict[str, Bucket]:
@@ -497,7 +498,7 @@ def test_every_length_and_limit_is_the_rulebook_s():
         "fallen": member(0.01, mdd=0.74, positions=long),
         "late": member(first_order_ms=after(-4) - 1),
     }
-    outcome = evaluate(NEW_NETWORK, members, after(1), mine)
+    outcome = made_members.evaluated(NEW_NETWORK, members, after(1), mine)
     assert reasons(outcome) == {"fallen": DRAWDOWN, "late": TIME}
     assert [h for h, bucket in buckets(outcome).items() if bucket is MAINCOMP] == ["best"]
 

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from ptn_backtest.clock import DAY_MS, HOUR_MS
-from ptn_backtest.rulebook import DEFAULT_RULEBOOK
 from ptn_backtest.rules.bucket import Bucket
-from ptn_backtest.rules.evaluation import Evaluation, evaluate
+from ptn_backtest.rules.evaluation import Evaluation
 from ptn_backtest.rules.events import EliminationReason, EventKind
 from ptn_backtest.rules.standing import NEW_NETWORK, NetworkState, Standing
 from ptn_backtest.sources.plagiarism import PlagiarismEvent
+from tests.rules import made_members
 from tests.rules.made_members import BEGIN_MS, DAYS, after, member, network, standing_in, steady
 
 T_MS = after(DAYS)
@@ -22,7 +22,7 @@ MEMBERS = {"copies": steady(1, mdd=0.5), "holds": steady(0.1)}
 def evaluated(
     state: NetworkState, t_ms: int, *events: PlagiarismEvent, **switches: Any
 ) -> Evaluation:
-    return evaluate(state, MEMBERS, t_ms, DEFAULT_RULEBOOK, plagiarism=events, **switches)
+    return made_members.evaluated(state, MEMBERS, t_ms, plagiarism=events, **switches)
 
 
 def flagged(bucket: Bucket = Bucket.MAINCOMP, since_ms: int = BEGIN_MS) -> Evaluation:
@@ -54,7 +54,7 @@ def test_a_flagged_trader_stands_aside_with_what_it_was(bucket):
 
 def test_nobody_is_scored_with_a_plagiarist():
     new = {**MEMBERS, "new": member(0.01)}
-    outcome = evaluate(flagged().state, new, T_MS + DAY_MS, DEFAULT_RULEBOOK)
+    outcome = made_members.evaluated(flagged().state, new, T_MS + DAY_MS)
     assert outcome.competition is not None
     assert outcome.competition.hotkeys == ("holds",)
 
@@ -115,7 +115,8 @@ def test_being_flagged_twice_or_cleared_without_a_flag_changes_nothing():
     assert (outcome.state.standings, outcome.events) == (state.standings, ())
     free = standing_in(Bucket.MAINCOMP, ["holds"])
     cleared = PlagiarismEvent("holds", FLAGGED_MS, flagged=False)
-    after_it = evaluate(free, {"holds": steady(1)}, T_MS, DEFAULT_RULEBOOK, plagiarism=[cleared])
+    only = {"holds": steady(1)}
+    after_it = made_members.evaluated(free, only, T_MS, plagiarism=[cleared])
     assert (after_it.state.standings, after_it.events) == (free.standings, ())
 
 

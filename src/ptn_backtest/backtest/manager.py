@@ -5,6 +5,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Literal
 
 from ptn_backtest.backtest.execution import ParallelizationMode, check_mode, open_execution
@@ -112,6 +113,7 @@ class BacktestManager:
         }
         lookback_ms = settings.rulebook.eliminations.closing_price_ms
 
+        @cache
         def closing_price(trade_pair_id: str, t_ms: int) -> FoundPrice | None:
             return price_at(candles, trade_pair_id, t_ms, lookback_ms)
 
@@ -241,8 +243,7 @@ class BacktestManager:
             hotkey = unit.timeline.miner_hotkey
             manager.keep(hotkey, outcome)
             if not isinstance(outcome, BacktestError):
-                rules = manager.settings.rulebook.scoring
-                progress[hotkey] = Progress(unit, outcome.history, outcome.state, rules)
+                progress[hotkey] = Progress(unit, outcome.history, outcome.state)
         if leg is not None:
             notes = self._notes(leg)
             if self._keeper:
@@ -319,11 +320,12 @@ class BacktestManager:
         """Apply the rules after each update; {hotkey: its ledgers until then} of those who left."""
         begun = time.perf_counter()
         done_ms = self.network.state.time_ms
+        schedule = self.network.schedule(progress, times_ms, switches)
         leavers = {}
         for k, t_ms in enumerate(times_ms):
             if done_ms is not None and t_ms <= done_ms:
                 continue
-            for elimination in self.network.evaluate(progress, k, t_ms, switches):
+            for elimination in self.network.evaluate(schedule, k, switches):
                 hotkey = elimination.miner_hotkey
                 unit = replace(progress[hotkey].unit, update_times_ms=times_ms[: k + 1])
                 outcome = self.perf_ledger_manager.update_trader(unit)

@@ -3,22 +3,21 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import NamedTuple
 
 from ptn_backtest.ledger.breach import Breach
 from ptn_backtest.ledger.history import LedgerHistory
 from ptn_backtest.ledger.manager import LedgerSettings, TraderUnit
 from ptn_backtest.ledger.state import LedgerState
 from ptn_backtest.ledger.timeline import TraderTimeline
-from ptn_backtest.positions.accounting import position_states
 from ptn_backtest.positions.position import Position
 from ptn_backtest.prices.lookup import FoundPrice
 from ptn_backtest.rulebook import Rulebook
-from ptn_backtest.rulebook.scoring_rules import ScoringRules
+from ptn_backtest.rules.closed_positions import ClosedPositions, closed_positions
 from ptn_backtest.rules.closing import close_positions
 from ptn_backtest.rules.evaluation import evaluate
 from ptn_backtest.rules.events import Elimination, EliminationReason, Event
-from ptn_backtest.rules.record import Record
-from ptn_backtest.rules.record_history import RecordHistory, closed_positions, record_history
+from ptn_backtest.rules.record_history import RecordHistory, TraderHistory, record_history
 from ptn_backtest.rules.risk_profile import HeldPosition
 from ptn_backtest.rules.scoring import Scores
 from ptn_backtest.rules.standing import NEW_NETWORK, NetworkState
@@ -58,40 +57,55 @@ class Progress:
         unit: its orders, and where the schedule began.
         history: its ledgers after each update, where rules look at them.
         state: after the last update.
-        rules: which classes are scored, and what is reckless.
     """
 
     unit: TraderUnit
     history: LedgerHistory
     state: LedgerState
-    rules: ScoringRules
 
     @cached_property
-    def records(self) -> RecordHistory:
-        """What scoring asks of the trader after each update."""
-        timeline, lost = self.unit.timeline, self.state.liquidation
-        states = position_states(timeline.positions, timeline.arrays.accounts)
-        closed = closed_positions(list(map(HeldPosition, timeline.positions, states)), self.rules)
-        return record_history(self.history, closed, self.rules, lost.time_ms if lost else None)
-
-    def member(self, k: int, t_ms: int, rulebook: Rulebook) -> "HistoryMember":
-        """What is known of the trader after update k, which is at t."""
-        return HistoryMember(self, k, t_ms, rulebook)
+    def first_order_ms(self) -> int:
+        """Time of the first order."""
+        return self.unit.timeline.first_order_ms
 
 
 @dataclass(frozen=True, slots=True)
-class HistoryMember:
-    """A trader after one update of a schedule; see `rules.member.NetworkMember`."""
+class Schedule:
+    """All traders on their way through a schedule of updates.
+
+    Attributes:
+        traders: {hotkey: its ledgers after each update}.
+        times_ms: the updates.
+        closed: {hotkey: its closed positions}, where rules ask for them.
+        records: what scoring asks of the traders after each update, likewise.
+    """
+
+    traders: Mapping[str, Progress]
+    times_ms: Sequence[int]
+    closed: Mapping[str, ClosedPositions]
+    records: RecordHistory
+
+    def members(self, k: int, rulebook: Rulebook) -> dict[str, "ScheduledMember"]:
+        """{hotkey: what is known of it after update k}."""
+        t_ms = self.times_ms[k]
+        return {
+            h: ScheduledMember(one, self.closed.get(h), t_ms, rulebook)
+            for h, one in self.traders.items()
+        }
+
+
+class ScheduledMember(NamedTuple):
+    """A trader at the time of an update; see `rules.member.NetworkMember`."""
 
     progress: Progress
-    update: int
+    closed: ClosedPositions | None
     t_ms: int
     rulebook: Rulebook
 
     @property
     def first_order_ms(self) -> int | None:
         """Time of the first order, None if it is yet to come."""
-        first_ms = self.progress.unit.timeline.first_order_ms
+        first_ms = self.progress.first_order_ms
         return first_ms if first_ms <= self.t_ms else None
 
     @property
@@ -111,13 +125,8 @@ class HistoryMember:
 
     def has_closed_position(self, shortest_ms: int) -> bool:
         """Whether a position of at least this length was closed."""
-        close_ms = self.progress.records.closed.first_close_ms(shortest_ms)
+        close_ms = self.closed.first_close_ms(shortest_ms) if self.closed else None
         return close_ms is not None and close_ms <= self.t_ms
-
-    def record(self, t_ms: int, rules: ScoringRules) -> Record | None:  # noqa: ARG002
-        """The trader's record; None without a ledger."""
-        size = self.progress.unit.timeline.account_size_at(self.t_ms)
-        return self.progress.records.record(self.update, self.t_ms, size)
 
 
 @dataclass(slots=True)
@@ -143,6 +152,7 @@ class Network:
     held: dict[str, tuple[HeldPosition, ...]] = field(default_factory=dict)
     competitions: list[Scores] = field(default_factory=list)
     scores: list[Scores] = field(default_factory=list)
+    _closed: dict[str, ClosedPositions] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def positions(self) -> dict[str, tuple[Position, ...]]:
@@ -154,23 +164,40 @@ class Network:
         """How many events, scores and competitions there are."""
         return len(self.events), len(self.scores), len(self.competitions)
 
+    def schedule(
+        self, traders: Mapping[str, Progress], times_ms: Sequence[int], switches: RuleSwitches
+    ) -> Schedule:
+        """What these rules will ask of traders that went through these updates."""
+        asked = traders if switches.need_ledgers else {}
+        rules = self.settings.rulebook.scoring
+        new = {h: one.unit.timeline for h, one in asked.items() if h not in self._closed}
+        closed = closed_positions(list(new.values()), rules.risk_profile)
+        self._closed.update(zip(new, closed, strict=True))
+        histories = {
+            hotkey: TraderHistory(
+                timeline=one.unit.timeline,
+                ledgers=one.history,
+                closed=self._closed[hotkey],
+                ended_ms=one.state.liquidated_ms,
+            )
+            for hotkey, one in asked.items()
+        }
+        records = record_history(histories, times_ms, rules)
+        return Schedule(traders, times_ms, self._closed, records)
+
     def evaluate(
-        self, traders: Mapping[str, Progress], k: int, t_ms: int, switches: RuleSwitches
+        self, schedule: Schedule, k: int, switches: RuleSwitches
     ) -> tuple[Elimination, ...]:
-        """Apply the rules after update k of a schedule, which is at t; gives who left.
+        """Apply the rules after update k of a schedule; gives who left.
 
         Whoever left is still to be brought to an end with `close`.
         """
-        rulebook = self.settings.rulebook
-        members = {
-            hotkey: one.member(k, t_ms, rulebook)
-            for hotkey, one in traders.items()
-            if hotkey not in self.state.eliminations
-        }
+        t_ms, rulebook = schedule.times_ms[k], self.settings.rulebook
         after_ms = -1 if self.state.time_ms is None else self.state.time_ms
         outcome = evaluate(
             self.state,
-            members,
+            schedule.members(k, rulebook),
+            schedule.records.after(k),
             t_ms,
             rulebook,
             plagiarism=[e for e in self.plagiarism if after_ms < e.time_ms <= t_ms],

@@ -1,6 +1,7 @@
 """Challenge period and probation: who fails, who may rise, and who stands high enough."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from ptn_backtest.rules.bucket import Bucket
 from ptn_backtest.rules.events import EliminationReason, Figures
 from ptn_backtest.rules.member import NetworkMember
 from ptn_backtest.rules.metrics import is_beyond_max_drawdown
-from ptn_backtest.rules.record import Record
+from ptn_backtest.rules.records import Portfolio
 from ptn_backtest.rules.scoring import Scores
 from ptn_backtest.rules.standing import Standing
 from ptn_backtest.trade_pairs import TradePairCategory
@@ -44,12 +45,13 @@ class Inspection:
 
 
 NOTHING_YET = Inspection()
+CANDIDATE = Inspection(candidate=True)
 
 
 def inspect(
     standing: Standing,
     member: NetworkMember,
-    record: Record | None,
+    portfolio: Portfolio | None,
     t_ms: int,
     rulebook: Rulebook,
 ) -> Inspection:
@@ -65,12 +67,13 @@ def inspect(
         reason = EliminationReason.FAILED_CHALLENGE_PERIOD_TIME
         return Inspection(Failure(reason, NO_DRAWDOWN, figures))
     # without such a position a drawdown eliminates nobody yet (quirk 33)
-    if record is None or not member.has_closed_position(rules.position_ms):
+    if portfolio is None or not member.has_closed_position(rules.position_ms):
         return NOTHING_YET
-    failure = drawdown_failure(record, EliminationReason.FAILED_CHALLENGE_PERIOD_DRAWDOWN, rulebook)
+    reason = EliminationReason.FAILED_CHALLENGE_PERIOD_DRAWDOWN
+    failure = drawdown_failure(portfolio, reason, rulebook)
     if failure:
         return Inspection(failure)
-    return Inspection(candidate=record.full_days >= rules.full_days)
+    return CANDIDATE if portfolio.full_days >= rules.full_days else NOTHING_YET
 
 
 def period_end_ms(standing: Standing, rulebook: Rulebook) -> int:
@@ -81,18 +84,17 @@ def period_end_ms(standing: Standing, rulebook: Rulebook) -> int:
 
 
 def drawdown_failure(
-    record: Record, reason: EliminationReason, rulebook: Rulebook
+    portfolio: Portfolio, reason: EliminationReason, rulebook: Rulebook
 ) -> Failure | None:
     """A failure for this reason if the portfolio's drawdown has reached the limit."""
-    beyond, percent = is_beyond_max_drawdown(record.mdd, rules=rulebook.scoring)
+    beyond, percent = is_beyond_max_drawdown(portfolio.mdd, rules=rulebook.scoring)
     if not beyond:
         return None
     limit = rulebook.eliminations.drawdown_limit
     return Failure(reason, percent, {"drawdown_percent": percent, "limit_percent": limit})
 
 
-@dataclass(frozen=True, slots=True)
-class Rank:
+class Rank(NamedTuple):
     """Where a trader stands in a class, and what the class asks for.
 
     Attributes:

@@ -1,9 +1,9 @@
 """Closing what an eliminated trader still holds."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ptn_backtest.positions.accounting import replay, replay_all
+from ptn_backtest.positions.accounting import replay_all
 from ptn_backtest.positions.manager import up_to
 from ptn_backtest.positions.order import Order, OrderSource, OrderType
 from ptn_backtest.positions.position import Position
@@ -54,42 +54,51 @@ def close_positions(
         use_slippage: as in the replay.
     """
     at_ms = elimination.time_ms
-    held, events, returns = [], [], {}
-    used: dict[str, FoundPrice] = {}
     known = up_to(positions, at_ms)
-    states = replay_all(known, rulebook, use_slippage=use_slippage)
-    for position, before in zip(known, states, strict=True):
-        if before.is_closed_position:
-            held.append(HeldPosition(position, before))
-            continue
-        pair = position.trade_pair.trade_pair_id
-        found = used.get(pair) or price_at(pair, at_ms)
-        if found:
-            used[pair] = found
-        closed = replace(position, orders=(*position.orders, _flat(position, at_ms, found)))
-        state = replay(closed, rulebook, use_slippage=use_slippage)
-        held.append(HeldPosition(closed, state))
-        returns[position.position_uuid] = state.return_at_close
-        events.append(
-            Event(
-                time_ms=at_ms,
-                miner_hotkey=elimination.miner_hotkey,
-                kind=EventKind.POSITION_CLOSED,
-                reason=elimination.reason,
-                figures={
-                    "position_uuid": position.position_uuid,
-                    "trade_pair_id": pair,
-                    "price": found.price if found else None,
-                    "candle_ms": found.candle_ms if found else None,
-                    "timespan": found.timespan.value if found else None,
-                    "return_at_close": state.return_at_close,
-                },
-            )
-        )
+    held = list(map(HeldPosition, known, replay_all(known, rulebook, use_slippage=use_slippage)))
+    left_open = [i for i, one in enumerate(held) if not one.state.is_closed_position]
+    pairs = dict.fromkeys(held[i].position.trade_pair.trade_pair_id for i in left_open)
+    found = {pair: price_at(pair, at_ms) for pair in pairs}
+    closed = [_closed(held[i].position, at_ms, found) for i in left_open]
+    states = replay_all(closed, rulebook, use_slippage=use_slippage)
+    for i, position, state in zip(left_open, closed, states, strict=True):
+        held[i] = HeldPosition(position, state)
     return Closing(
         held=tuple(held),
-        elimination=replace(elimination, closing_prices=used, returns=returns),
-        events=tuple(events),
+        elimination=replace(
+            elimination,
+            closing_prices={pair: price for pair, price in found.items() if price},
+            returns={
+                held[i].position.position_uuid: held[i].state.return_at_close for i in left_open
+            },
+        ),
+        events=tuple(_event(elimination, held[i], found) for i in left_open),
+    )
+
+
+def _closed(position: Position, at_ms: int, found: Mapping[str, FoundPrice | None]) -> Position:
+    flat = _flat(position, at_ms, found[position.trade_pair.trade_pair_id])
+    return replace(position, orders=(*position.orders, flat))
+
+
+def _event(
+    elimination: Elimination, closed: HeldPosition, found: Mapping[str, FoundPrice | None]
+) -> Event:
+    pair = closed.position.trade_pair.trade_pair_id
+    price = found[pair]
+    return Event(
+        time_ms=elimination.time_ms,
+        miner_hotkey=elimination.miner_hotkey,
+        kind=EventKind.POSITION_CLOSED,
+        reason=elimination.reason,
+        figures={
+            "position_uuid": closed.position.position_uuid,
+            "trade_pair_id": pair,
+            "price": price.price if price else None,
+            "candle_ms": price.candle_ms if price else None,
+            "timespan": price.timespan.value if price else None,
+            "return_at_close": closed.state.return_at_close,
+        },
     )
 
 

@@ -5,7 +5,7 @@
 Pure: no clock, no prices, no files. `docs/rules.md` tells the rules in words.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ptn_backtest.rulebook import Rulebook
@@ -20,12 +20,11 @@ from ptn_backtest.rules.challenge import (
 from ptn_backtest.rules.events import Elimination, EliminationReason, Event, EventKind
 from ptn_backtest.rules.member import NetworkMember
 from ptn_backtest.rules.plagiarism import apply_plagiarism, overdue_plagiarists
+from ptn_backtest.rules.records import Records
 from ptn_backtest.rules.round import Round
 from ptn_backtest.rules.scoring import (
     IN_NETWORK,
-    Judgement,
     Scores,
-    judge,
     minimum_days_of,
     rank_together,
 )
@@ -63,6 +62,7 @@ class Evaluation:
 def evaluate(
     state: NetworkState,
     members: Mapping[str, NetworkMember],
+    records: Records,
     t_ms: int,
     rulebook: Rulebook,
     *,
@@ -76,7 +76,8 @@ def evaluate(
     Args:
         state: after the evaluation before; unchanged.
         members: {hotkey: what is known of it at t}; those who have left may be among them.
-        t_ms: the evaluation's time; ledgers are updated to it.
+        records: of the members with a ledger, as updated to t.
+        t_ms: the evaluation's time.
         rulebook: every rule.
         plagiarism: events since the evaluation before, up to t, in time order.
         run_challenge: otherwise everybody is in MAINCOMP from its first order on.
@@ -85,7 +86,7 @@ def evaluate(
     """
     present = {h: one for h, one in members.items() if h not in state.eliminations}
     known = {h: one for h, one in state.standings.items() if h in present}
-    round_ = Round(t_ms, rulebook, present, known)
+    round_ = Round(t_ms, rulebook, present, known, records)
     competition: Scores | None = None
     failures: dict[str, Failure] = {}
     if run_challenge:
@@ -108,7 +109,7 @@ def evaluate(
         events=tuple(round_.events),
         eliminations=eliminations,
         competition=competition,
-        scores=_score_all(round_) if run_scoring else None,
+        scores=_score_together(round_, round_.standings) if run_scoring else None,
     )
 
 
@@ -156,7 +157,7 @@ def _inspect_and_rank(round_: Round) -> tuple[Scores | None, dict[str, Failure]]
         found = inspect(
             round_.standings[hotkey],
             round_.members[hotkey],
-            round_.record(hotkey),
+            round_.records.portfolios.get(hotkey),
             round_.t_ms,
             round_.rulebook,
         )
@@ -170,26 +171,12 @@ def _inspect_and_rank(round_: Round) -> tuple[Scores | None, dict[str, Failure]]
     return competition, failures
 
 
-def _judgement(round_: Round) -> Judgement:
-    """Everybody's own figures; how many days are asked for is decided by who is where now."""
-    scoring = round_.rulebook.scoring
-    deciding = round_.records_of(round_.in_buckets(*IN_NETWORK))
-    everybody = round_.records_of(round_.standings)
-    return judge(everybody, scoring, minimum_days_of(list(deciding.values()), scoring))
-
-
-def _score_together(round_: Round, hotkeys: Collection[str]) -> Scores:
-    """Scores of some traders."""
-    judgement = _judgement(round_)
-    known = set(judgement.hotkeys)
-    competing = [hotkey for hotkey in hotkeys if hotkey in known]
-    return rank_together(judgement, competing, round_.t_ms, round_.rulebook.scoring)
-
-
-def _score_all(round_: Round) -> Scores:
-    """Scores of everybody who is still there."""
-    judgement = _judgement(round_)
-    return rank_together(judgement, judgement.hotkeys, round_.t_ms, round_.rulebook.scoring)
+def _score_together(round_: Round, hotkeys: Iterable[str]) -> Scores:
+    """Scores of some traders; how many days are asked for is decided by who is where now."""
+    judgement, rules = round_.judged(), round_.rulebook.scoring
+    together = [hotkey for hotkey in hotkeys if hotkey in judgement.records.places]
+    min_days = minimum_days_of(judgement.records.of(round_.in_buckets(*IN_NETWORK)), rules)
+    return rank_together(judgement, together, min_days, round_.t_ms, rules)
 
 
 def _promote_and_demote(round_: Round, scores: Scores, hotkeys: Collection[str]) -> None:
@@ -198,12 +185,14 @@ def _promote_and_demote(round_: Round, scores: Scores, hotkeys: Collection[str])
         if round_.members[hotkey].liquidation:
             continue  # it is about to leave
         rank = ranks.get(hotkey)
-        figures = rank.figures if rank else {}
         is_in, was_in = bool(rank and rank.is_in), _bucket(round_, hotkey) is Bucket.MAINCOMP
-        if is_in and not was_in:
+        if is_in is was_in:
+            continue
+        figures = rank.figures if rank else {}
+        if is_in:
             standing = Standing(Bucket.MAINCOMP, round_.t_ms)
             round_.move(hotkey, standing, EventKind.PROMOTED, "rank", figures)
-        elif was_in and not is_in:
+        else:
             standing = Standing(Bucket.PROBATION, round_.t_ms)
             reason = "rank" if rank else "not scored"
             round_.move(hotkey, standing, EventKind.DEMOTED, reason, figures)
@@ -227,10 +216,10 @@ def _with_lost_portfolios(round_: Round, failures: Mapping[str, Failure]) -> dic
     }
     found |= {hotkey: failure for hotkey, failure in failures.items() if hotkey not in found}
     for hotkey in round_.in_buckets(Bucket.MAINCOMP):
-        record = None if hotkey in found else round_.record(hotkey)
-        if record is not None:
+        portfolio = None if hotkey in found else round_.records.portfolios.get(hotkey)
+        if portfolio is not None:
             reason = EliminationReason.MAX_TOTAL_DRAWDOWN
-            failure = drawdown_failure(record, reason, round_.rulebook)
+            failure = drawdown_failure(portfolio, reason, round_.rulebook)
             if failure:
                 found[hotkey] = failure
     return found

@@ -4,8 +4,9 @@ A `Series` holds one row per trader. Rows end with the newest day; shorter ones 
 front with days that do not count. Every function gives one number per row.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +14,13 @@ from numpy.typing import NDArray
 from ptn_backtest.rulebook.scoring_rules import DayWeights, ScoringRules
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 _PERCENT = 100.0
 _LEAST_FOR_A_DEVIATION = 2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Series:
     """Daily values of several traders.
 
@@ -29,8 +31,9 @@ class Series:
 
     values: Floats
     counts: Floats
+    _weights: dict[DayWeights, Floats] = field(default_factory=dict, init=False, repr=False)
 
-    @property
+    @cached_property
     def n_days(self) -> Floats:
         """Days of each row that count."""
         n_days: Floats = self.counts.sum(axis=1)
@@ -38,19 +41,21 @@ class Series:
 
     def weights(self, rule: DayWeights | None) -> Floats:
         """Weight of every day, the newest 1; None weighs all days the same."""
-        return (
-            self.counts if rule is None else self.counts * day_weights(self.values.shape[1], rule)
-        )
+        if rule is None:
+            return self.counts
+        if rule not in self._weights:
+            self._weights[rule] = self.counts * day_weights(self.values.shape[1], rule)
+        return self._weights[rule]
 
 
-def series(rows: Sequence[Floats]) -> Series:
-    """A series of rows of any length, oldest day first."""
-    width = max((len(row) for row in rows), default=0)
-    values, counts = np.zeros((len(rows), width)), np.zeros((len(rows), width))
-    for i, row in enumerate(rows):
-        values[i, width - len(row) :] = row
-        counts[i, width - len(row) :] = 1.0
-    return Series(values, counts)
+def series(values: Sequence[Floats], first: Ints, last: Ints) -> list[Series]:
+    """The same stretches of days of some arrays: a row from `first` to before `last` each."""
+    n_days = last - first
+    width = int(n_days.max(initial=0))
+    counts = np.arange(width) >= width - n_days[:, None]
+    day = np.where(counts, last[:, None] - width + np.arange(width), 0)
+    ones = counts.astype(np.float64)
+    return [Series(np.where(counts, one[day], 0.0), ones) for one in values]
 
 
 def day_weights(n_days: int, rule: DayWeights) -> Floats:
@@ -82,7 +87,7 @@ def volatility(
 
     Infinite for fewer than 2 such days.
     """
-    chosen = returns.counts * (1.0 if below is None else returns.values < below)
+    chosen = returns.counts if below is None else returns.counts * (returns.values < below)
     spread = variance(returns.values, returns.weights(rule) * chosen)
     enough = chosen.sum(axis=1) >= _LEAST_FOR_A_DEVIATION
     return np.where(enough, np.sqrt(spread * days_in_year), np.inf)
@@ -130,7 +135,6 @@ def class_metrics(
     rules: ScoringRules,
     *,
     days_in_year: int,
-    minimum_days: int,
     weighted: bool = True,
 ) -> dict[str, Floats]:
     """{metric: one value per trader} of the metrics that a class score is made of.
@@ -141,28 +145,33 @@ def class_metrics(
         mdd: lowest value / running peak of each trader.
         rules: constants.
         days_in_year: of the asset class.
-        minimum_days: rows with fewer take the value of the worst; PnL is always judged.
         weighted: whether newer days count more.
     """
     rule = rules.return_days if weighted else None
-    enough = returns.n_days >= minimum_days
     above = excess(returns, rule, days_in_year, rules.risk_free_rate)
     spread = volatility(returns, rule, days_in_year)
     downside = volatility(returns, rule, days_in_year, risk_free_day(rules, days_in_year))
     yearly_percent = mean(returns.values, returns.weights(rule)) * days_in_year * _PERCENT
-    ratios = {
+    return {
         "calmar": yearly_percent * risk_normalization(mdd, rules.drawdown_limit),
         "sharpe": above / np.maximum(spread, rules.ratio_floor),
         "omega": omega(returns, rule, rules.ratio_floor),
         "sortino": above / np.maximum(downside, rules.ratio_floor),
         "statistical_confidence": t_statistic(returns, rules.min_variance, rules.insufficient),
+        "pnl": mean(pnl.values, pnl.weights(rules.pnl_days if weighted else None)),
     }
-    worst = {"omega": 0.0}
-    judged = {
-        name: np.where(enough, values, worst.get(name, rules.insufficient))
-        for name, values in ratios.items()
+
+
+def with_days_enough(
+    metrics: Mapping[str, Floats], n_days: Ints, minimum_days: int, rules: ScoringRules
+) -> dict[str, Floats]:
+    """The metrics, those of the worst where there are fewer days; PnL is always judged."""
+    enough = n_days >= minimum_days
+    worst = dict.fromkeys(metrics, rules.insufficient) | {"omega": 0.0}
+    return {
+        name: values if name == "pnl" else np.where(enough, values, worst[name])
+        for name, values in metrics.items()
     }
-    return judged | {"pnl": mean(pnl.values, pnl.weights(rules.pnl_days if weighted else None))}
 
 
 def risk_free_day(rules: ScoringRules, days_in_year: int) -> float:

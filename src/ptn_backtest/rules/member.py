@@ -7,12 +7,13 @@ from typing import Protocol
 from ptn_backtest.ledger.breach import Breach
 from ptn_backtest.ledger.checkpoint import PORTFOLIO, PerfLedger
 from ptn_backtest.rulebook.scoring_rules import ScoringRules
-from ptn_backtest.rules.record import Record, record_of
+from ptn_backtest.rules.record import record_of
+from ptn_backtest.rules.records import Records, side_by_side
 from ptn_backtest.rules.risk_profile import HeldPosition
 
 
 class NetworkMember(Protocol):
-    """One trader of the network, wherever its figures come from."""
+    """One trader of the network, wherever it comes from; what it is scored on are `Records`."""
 
     @property
     def first_order_ms(self) -> int | None:
@@ -31,10 +32,6 @@ class NetworkMember(Protocol):
 
     def has_closed_position(self, shortest_ms: int) -> bool:
         """Whether a position of at least this length was closed."""
-        ...
-
-    def record(self, t_ms: int, rules: ScoringRules) -> Record | None:
-        """The trader's record at the evaluation's time; None without a ledger."""
         ...
 
 
@@ -67,8 +64,12 @@ class Member:
             for held in self.positions
         )
 
-    def record(self, t_ms: int, rules: ScoringRules) -> Record | None:
-        """The trader's record at the evaluation's time; None without a ledger."""
-        if PORTFOLIO not in self.ledgers or not len(self.ledgers[PORTFOLIO].cps):
-            return None
-        return record_of(self.ledgers, self.positions, self.account_size, t_ms, rules)
+
+def records_of(members: Mapping[str, Member], t_ms: int, rules: ScoringRules) -> Records:
+    """The records of the members with a ledger, at the evaluation's time."""
+    found = {
+        hotkey: record_of(one.ledgers, one.positions, one.account_size, t_ms, rules)
+        for hotkey, one in members.items()
+        if PORTFOLIO in one.ledgers and len(one.ledgers[PORTFOLIO].cps)
+    }
+    return side_by_side(found, rules.asset_classes)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ptn_backtest.ledger.checkpoint import PerfLedger
-from ptn_backtest.ledger.daily import Floats, daily_pnl, daily_returns
+from ptn_backtest.ledger.daily import Floats, daily_values
 from ptn_backtest.rulebook.scoring_rules import DEFAULT_SCORING, ScoringRules
 from ptn_backtest.rules import metrics
 from ptn_backtest.rules.penalties import drawdown_penalty
@@ -21,7 +21,7 @@ def metric_report(
     `_confident`: fewer than the largest minimum number of days is not judged. Volatilities of fewer
     than two days are infinite. `docs/scoring.md` describes each field.
     """
-    returns, pnl = daily_returns(portfolio_ledger)[1], daily_pnl(portfolio_ledger)[1]
+    _, returns, pnl = daily_values(portfolio_ledger)
     cps = portfolio_ledger.cps
     mdd = metrics.lowest_mdd(portfolio_ledger)
     daily_mdd = metrics.daily_max_drawdown(returns)

@@ -234,15 +234,16 @@ def class_metrics(
     rules: ScoringRules = DEFAULT_SCORING,
 ) -> dict[str, float]:
     """{metric: value} of the metrics that a class score is made of, see `METRICS`."""
-    found = formulas.class_metrics(
+    all_metrics = formulas.class_metrics(
         _series(returns),
         _series(pnl),
         np.array([mdd]),
         rules,
         days_in_year=days_in_year,
-        minimum_days=minimum_days,
         weighted=weighted,
     )
+    n_days = np.array([len(returns)])
+    found = formulas.with_days_enough(all_metrics, n_days, minimum_days, rules)
     return {name: _only(values) for name, values in found.items()}
 
 

@@ -3,10 +3,8 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from ptn_backtest.ledger.checkpoint import PORTFOLIO, PerfLedger
-from ptn_backtest.ledger.daily import Floats, daily_pnl, daily_returns
+from ptn_backtest.ledger.daily import Floats, daily_returns, daily_values
 from ptn_backtest.rulebook.scoring_rules import ScoringRules
 from ptn_backtest.rules.class_ledgers import class_ledger
 from ptn_backtest.rules.metrics import lowest_mdd
@@ -27,9 +25,6 @@ class ClassRecord:
     returns: Floats
     pnl: Floats
     mdd: float
-
-
-NO_RECORD = ClassRecord(np.zeros(0), np.zeros(0), 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +65,7 @@ def record_of(
     classes = {}
     for category in rules.asset_classes:
         ledger = class_ledger(ledgers, category)
-        returns, pnl = daily_returns(ledger)[1], daily_pnl(ledger)[1]
+        _, returns, pnl = daily_values(ledger)
         classes[category] = ClassRecord(returns, pnl, lowest_mdd(ledger))
     return Record(
         mdd=lowest_mdd(ledgers[PORTFOLIO]),

@@ -1,18 +1,30 @@
-"""The risk profile: how much of a trader's result came from positions that were built recklessly."""
+"""The risk profile: how much of a trader's result came from positions that were built recklessly.
 
-from collections.abc import Iterable, Sequence
-from itertools import accumulate, pairwise
+Many positions are looked at together: their first orders, then their second ones, and so on.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptn_backtest.positions.accounting import PositionState
-from ptn_backtest.positions.order import Order
+from ptn_backtest.positions.columns import (
+    Floats,
+    Ints,
+    PositionColumns,
+    Rows,
+    position_columns,
+)
 from ptn_backtest.positions.position import Position
+from ptn_backtest.rulebook import DEFAULT_RULEBOOK
 from ptn_backtest.rulebook.scoring_rules import RiskProfileRules
+from ptn_backtest.trade_pairs import TradePair
 
 _RULES = RiskProfileRules()
+
+Bools = NDArray[np.bool_]
 
 
 class HeldPosition(NamedTuple):
@@ -20,6 +32,50 @@ class HeldPosition(NamedTuple):
 
     position: Position
     state: PositionState
+
+
+class OrderGroups(NamedTuple):
+    """Orders of several positions, each with at least one.
+
+    Attributes:
+        rows: rows of ORDER, those of one position together and in their order.
+        first: row of each position's first order.
+        last: row of its last order.
+    """
+
+    rows: Rows
+    first: Ints
+    last: Ints
+
+    @staticmethod
+    def of(columns: PositionColumns) -> "OrderGroups":
+        """The orders of some positions."""
+        positions, orders = columns
+        return OrderGroups(orders, positions["first"], positions["last"] - 1)
+
+    @property
+    def direction(self) -> Ints:
+        """1 long, -1 short."""
+        signs: Ints = self.rows["kind"][self.first]
+        return signs
+
+    def later(self) -> Iterator[tuple[Ints, Ints]]:
+        """(positions with another order, its row): their second orders, then the third, ..."""
+        which = np.arange(len(self.first))
+        row = self.first
+        while True:
+            more = row < self.last[which]
+            if not more.any():
+                return
+            which, row = which[more], row[more] + 1
+            yield which, row
+
+    def held(self) -> Floats:
+        """|Leverage| held after each order."""
+        total: Floats = self.rows["leverage"].copy()
+        for _, row in self.later():
+            total[row] += total[row - 1]
+        return np.abs(total)
 
 
 def risk_score(held: Iterable[HeldPosition], t_ms: int, rules: RiskProfileRules = _RULES) -> float:
@@ -31,98 +87,123 @@ def risk_score(held: Iterable[HeldPosition], t_ms: int, rules: RiskProfileRules 
         0 (none flagged) to 1 (all flagged).
     """
     counted = [each for each in held if _counts(each, t_ms, rules)]
-    flagged = np.array([is_reckless(each.position, rules) for each in counted], dtype=bool)
+    positions = [each.position for each in counted]
+    orders = OrderGroups.of(position_columns(positions, DEFAULT_RULEBOOK))  # of any rulebook
+    flagged = reckless(orders, [position.trade_pair for position in positions], rules)
+    returns = np.array([each.state.return_at_close for each in counted])
+    return flagged_share(flagged, log_weights(returns, rules))
+
+
+def log_weights(returns: Floats, rules: RiskProfileRules = _RULES) -> Floats:
+    """Logarithms of the weights of positions with these returns at close."""
+    # a power of 100 overflows; a return of 0 has no logarithm
+    logs: Floats = rules.return_power * np.log(np.maximum(returns, np.finfo(np.float64).tiny))
+    return logs
+
+
+def flagged_share(flagged: Bools, logs: Floats) -> float:
+    """The share of flagged positions, from the logarithms of all positions' weights."""
     if not flagged.any():
         return 0.0
-    returns = np.array([each.state.return_at_close for each in counted])
-    # a power of 100 overflows; a return of 0 has no logarithm
-    logs = rules.return_power * np.log(np.maximum(returns, np.finfo(np.float64).tiny))
-    weights = position_weights(logs)
+    weights = np.exp(logs - logs.max())
     return float(weights[flagged].sum() / weights.sum())
 
 
-def position_weights(logs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weights of positions from their logarithms, the largest 1."""
-    weights: NDArray[np.float64] = np.exp(logs - logs.max())
-    return weights
+def reckless(
+    orders: OrderGroups, pairs: Sequence[TradePair], rules: RiskProfileRules = _RULES
+) -> Bools:
+    """Whether closed positions are flagged: losses chased, on high leverage, at uneven times.
 
-
-def is_reckless(position: Position, rules: RiskProfileRules = _RULES) -> bool:
-    """Whether a closed position is flagged: losses chased, on high leverage, at uneven times."""
-    orders = position.orders
-    open_orders = orders[:-1]  # the last one closes it
-    pair = position.trade_pair
-    chased = (
-        losing_adds(open_orders, rules) >= rules.losing_adds
-        or losing_raises(open_orders, rules) >= rules.losing_raises
+    Args:
+        orders: the positions' orders, of which the last one closes each.
+        pairs: of each position.
+        rules: from when on it is.
+    """
+    if not pairs:
+        return np.zeros(0, dtype=bool)
+    building = orders._replace(last=orders.last - 1)  # the last one closes it
+    held = orders.held()
+    chased = (losing_adds(building, rules) >= rules.losing_adds) | (
+        losing_raises(building, rules) >= rules.losing_raises
     )
-    leveraged = (
-        margin_use(orders, pair.min_leverage, pair.max_leverage) >= rules.margin_use
-        or leverage_ratio(open_orders, rules) >= rules.leverage_ratio
+    leveraged = (margin_use(orders, held, pairs) >= rules.margin_use) | (
+        leverage_ratio(building, held, rules) >= rules.leverage_ratio
     )
-    return chased and leveraged and unevenness(orders, rules) >= rules.unevenness
+    flagged = chased & leveraged
+    for i in np.flatnonzero(flagged).tolist():
+        mine = slice(orders.first[i], orders.last[i] + 1)
+        flagged[i] = unevenness(orders.rows["time_ms"][mine], held[mine], rules) >= rules.unevenness
+    return flagged
 
 
-def losing_adds(orders: Sequence[Order], rules: RiskProfileRules = _RULES) -> int:
-    """Orders that enlarge a losing position.
+def losing_adds(orders: OrderGroups, rules: RiskProfileRules = _RULES) -> Ints:
+    """Orders of each position that enlarge it while it is losing.
 
     Losing: the price is worse than the mean of all prices so far, each order, reductions too,
     weighing its |leverage|.
     """
-    if not orders:
-        return 0
-    direction = _direction(orders)
-    weight = max(abs(orders[0].leverage), rules.floor)
-    mean, count = orders[0].price, 0
-    for order in orders[1:]:
-        size = abs(order.leverage)
-        if order.leverage * direction > 0 and (order.price - mean) * direction < 0:
-            count += 1
-        mean = (mean * weight + order.price * size) / (weight + size)
-        weight += size
+    direction, leverage, price = orders.direction, orders.rows["leverage"], orders.rows["price"]
+    weight = np.maximum(np.abs(leverage[orders.first]), rules.floor)
+    mean, count = price[orders.first], np.zeros(len(orders.first), dtype=np.int64)
+    for which, row in orders.later():
+        size, side = np.abs(leverage[row]), direction[which]
+        count[which] += (leverage[row] * side > 0) & ((price[row] - mean[which]) * side < 0)
+        total = weight[which] + size
+        mean[which] = (mean[which] * weight[which] + price[row] * size) / total
+        weight[which] = total
     return count
 
 
-def losing_raises(orders: Sequence[Order], rules: RiskProfileRules = _RULES) -> int:
-    """Orders of a losing position that take its leverage beyond the mark, which they then move.
+def losing_raises(orders: OrderGroups, rules: RiskProfileRules = _RULES) -> Ints:
+    """Orders of each losing position that take its leverage beyond the mark, which they then move.
 
     The mark starts at the first order's |leverage|. Losing: the price is worse than the mean of
     all prices so far, weighted by signed leverage.
     """
-    if not orders:
-        return 0
-    direction = _direction(orders)
-    held, value = orders[0].leverage, orders[0].price * orders[0].leverage
-    mark, count = abs(held), 0
-    for order in orders[1:]:
-        mean = value / (held or rules.sum_floor)
-        held += order.leverage
-        value += order.price * order.leverage
-        if (order.price - mean) * direction < 0 and abs(held) > mark:
-            mark, count = abs(held), count + 1
+    direction, leverage, price = orders.direction, orders.rows["leverage"], orders.rows["price"]
+    held, value = leverage[orders.first], price[orders.first] * leverage[orders.first]
+    mark, count = np.abs(held), np.zeros(len(orders.first), dtype=np.int64)
+    for which, row in orders.later():
+        mean = value[which] / np.where(held[which] == 0, rules.sum_floor, held[which])
+        held[which] += leverage[row]
+        value[which] += price[row] * leverage[row]
+        losing = (price[row] - mean) * direction[which] < 0
+        raised = losing & (np.abs(held[which]) > mark[which])
+        mark[which] = np.where(raised, np.abs(held[which]), mark[which])
+        count[which] += raised
     return count
 
 
-def margin_use(orders: Sequence[Order], min_leverage: float, max_leverage: float) -> float:
+def margin_use(orders: OrderGroups, held: Floats, pairs: Sequence[TradePair]) -> Floats:
     """Largest |leverage| held, as a share of the pair's range from smallest to largest."""
-    return (max(_held(orders)) - min_leverage) / (max_leverage - min_leverage)
+    least = np.array([pair.min_leverage for pair in pairs])
+    most = np.array([pair.max_leverage for pair in pairs])
+    used: Floats = (_over(np.maximum, orders, held) - least) / (most - least)
+    return used
 
 
-def leverage_ratio(orders: Sequence[Order], rules: RiskProfileRules = _RULES) -> float:
-    """Largest / smallest |leverage| held."""
-    held = _held(orders)
-    return max(held) / max(min(held), rules.floor) if held else 0.0
+def leverage_ratio(orders: OrderGroups, held: Floats, rules: RiskProfileRules = _RULES) -> Floats:
+    """Largest / smallest |leverage| held; 0 without an order."""
+    largest, smallest = _over(np.maximum, orders, held), _over(np.minimum, orders, held)
+    ratio = largest / np.maximum(smallest, rules.floor)
+    return np.where(orders.last >= orders.first, ratio, 0.0)
 
 
-def unevenness(orders: Sequence[Order], rules: RiskProfileRules = _RULES) -> float:
+def unevenness(times_ms: Ints, held: Floats, rules: RiskProfileRules = _RULES) -> float:
     """Mean |interval - mean interval| / mean interval of the orders up to the largest leverage."""
-    held = _held(orders)
-    times = [order.processed_ms for order in orders[: held.index(max(held)) + 1]]
-    if len(times) < rules.min_timed_orders:
+    intervals = np.diff(times_ms[: held.argmax() + 1]).astype(np.float64)
+    if len(intervals) + 1 < rules.min_timed_orders:
         return 0.0
-    intervals = np.array([later - earlier for earlier, later in pairwise(times)], dtype=np.float64)
     ideal = float(intervals.mean())
     return float(np.abs(intervals - ideal).mean()) / ideal if ideal else 0.0
+
+
+def _over(extreme: np.ufunc, orders: OrderGroups, held: Floats) -> Floats:
+    """The extreme of what each position holds."""
+    bounds = np.column_stack((orders.first, orders.last + 1))
+    # every second stretch is a position; an empty one gives its first element
+    values: Floats = extreme.reduceat(np.append(held, 0.0), bounds.ravel())[::2]
+    return values
 
 
 def _counts(held: HeldPosition, t_ms: int, rules: RiskProfileRules) -> bool:
@@ -132,12 +213,3 @@ def _counts(held: HeldPosition, t_ms: int, rules: RiskProfileRules) -> bool:
         and close_ms - open_ms >= rules.min_duration_ms
         and open_ms >= t_ms - rules.window_ms
     )
-
-
-def _direction(orders: Sequence[Order]) -> int:
-    return orders[0].order_type.sign
-
-
-def _held(orders: Sequence[Order]) -> list[float]:
-    """|Leverage| held after each order."""
-    return [abs(total) for total in accumulate(order.leverage for order in orders)]

@@ -1,13 +1,14 @@
 """The working state of one evaluation: standings that move, and the events that say so."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from ptn_backtest.rulebook import Rulebook
 from ptn_backtest.rules.bucket import Bucket
 from ptn_backtest.rules.events import Event, EventKind, Figures
 from ptn_backtest.rules.member import NetworkMember
-from ptn_backtest.rules.record import Record
+from ptn_backtest.rules.records import Records
+from ptn_backtest.rules.scoring import Judgement, judge
 from ptn_backtest.rules.standing import Standing
 
 
@@ -20,32 +21,29 @@ class Round:
         rulebook: every rule.
         members: {hotkey: trader} of those who have not left.
         standings: {hotkey: where it stands}; changes.
+        records: of the members with a ledger.
         events: what has changed so far.
-        records: {hotkey: its record} of those that were asked for, None without a ledger.
+        judgement: of everybody who was in the network when it was made.
     """
 
     t_ms: int
     rulebook: Rulebook
     members: Mapping[str, NetworkMember]
     standings: dict[str, Standing]
+    records: Records
     events: list[Event] = field(default_factory=list)
-    records: dict[str, Record | None] = field(default_factory=dict)
+    judgement: Judgement | None = None
 
     def in_buckets(self, *buckets: Bucket) -> list[str]:
         """Hotkeys of the traders in these buckets."""
         return [hotkey for hotkey, one in self.standings.items() if one.bucket in buckets]
 
-    def record(self, hotkey: str) -> Record | None:
-        """A trader's record, made once."""
-        if hotkey not in self.records:
-            member = self.members[hotkey]
-            self.records[hotkey] = member.record(self.t_ms, self.rulebook.scoring)
-        return self.records[hotkey]
-
-    def records_of(self, hotkeys: Iterable[str]) -> dict[str, Record]:
-        """{hotkey: record} of those with a ledger."""
-        found = {hotkey: self.record(hotkey) for hotkey in hotkeys}
-        return {hotkey: record for hotkey, record in found.items() if record is not None}
+    def judged(self) -> Judgement:
+        """Figures of everybody in the network, made anew only when somebody has left."""
+        everybody = self.records.of(self.standings)
+        if self.judgement is None or self.judgement.records.hotkeys != everybody.hotkeys:
+            self.judgement = judge(everybody, self.rulebook.scoring)
+        return self.judgement
 
     def move(
         self,

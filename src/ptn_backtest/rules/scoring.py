@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from ptn_backtest.ledger.checkpoint import PORTFOLIO, PerfLedger
 from ptn_backtest.rulebook.scoring_rules import DEFAULT_SCORING, MinimumDays, ScoringRules
 from ptn_backtest.rules.bucket import Bucket
-from ptn_backtest.rules.formulas import class_metrics, series
+from ptn_backtest.rules.formulas import class_metrics, with_days_enough
 from ptn_backtest.rules.penalties import Penalties, PenaltyTable, penalties
 from ptn_backtest.rules.ranking import percentile_ranks, ranks, softmax
-from ptn_backtest.rules.record import Record, record_of
+from ptn_backtest.rules.record import record_of
+from ptn_backtest.rules.records import Records, side_by_side
 from ptn_backtest.rules.risk_profile import HeldPosition
 from ptn_backtest.trade_pairs import TradePairCategory
 
@@ -160,17 +161,13 @@ class Judgement:
     """Every trader's own figures, before anybody is compared.
 
     Attributes:
-        hotkeys: who was judged; the arrays are in this order.
-        min_days: full days that each class asks for.
+        records: who was judged; the arrays are in this order.
         penalties: factors on the class scores.
-        n_days: {asset class: full days}.
-        metrics: {asset class: {metric: values}}.
+        metrics: {asset class: {metric: values}}, however few days there are.
     """
 
-    hotkeys: tuple[str, ...]
-    min_days: Mapping[TradePairCategory, int]
+    records: Records
     penalties: PenaltyTable
-    n_days: Mapping[TradePairCategory, Ints]
     metrics: Mapping[TradePairCategory, Mapping[str, Floats]]
 
 
@@ -196,53 +193,46 @@ def score(
     records = _records(traders, t_ms, rules)
     if min_days is None:
         min_days = class_minimum_days(traders, rules)
-    return rank_together(judge(records, rules, min_days), list(records), t_ms, rules)
+    return rank_together(judge(records, rules), records.hotkeys, min_days, t_ms, rules)
 
 
-def judge(
-    records: Mapping[str, Record],
-    rules: ScoringRules,
-    min_days: Mapping[TradePairCategory, int],
-) -> Judgement:
+def judge(records: Records, rules: ScoringRules) -> Judgement:
     """Every trader's own figures."""
-    all_records = list(records.values())
-    metrics, n_days = {}, {}
+    metrics = {}
     for category, asset_class in rules.asset_classes.items():
-        own = [record.classes[category] for record in all_records]
-        n_days[category] = np.array([len(one.returns) for one in own], dtype=np.int64)
-        metrics[category] = class_metrics(
-            series([one.returns for one in own]),
-            series([one.pnl for one in own]),
-            np.array([one.mdd for one in own]),
-            rules,
-            days_in_year=asset_class.days_in_year,
-            minimum_days=min_days[category],
-        )
-    factors = penalties(
-        np.array([record.mdd for record in all_records]),
-        np.array([record.account_size for record in all_records]),
-        np.array([record.risk for record in all_records]),
-        rules,
-    )
-    return Judgement(tuple(records), min_days, factors, n_days, metrics)
+        own = records.classes[category]
+        returns, pnl = own.series()
+        days_in_year = asset_class.days_in_year
+        metrics[category] = class_metrics(returns, pnl, own.mdd, rules, days_in_year=days_in_year)
+    factors = penalties(records.mdd, records.account_size, records.risk, rules)
+    return Judgement(records, factors, metrics)
 
 
 def rank_together(
-    judgement: Judgement, hotkeys: Sequence[str], t_ms: int, rules: ScoringRules
+    judgement: Judgement,
+    hotkeys: Sequence[str],
+    min_days: Mapping[TradePairCategory, int],
+    t_ms: int,
+    rules: ScoringRules,
 ) -> Scores:
-    """Scores of some of the judged traders against each other."""
-    place = {hotkey: i for i, hotkey in enumerate(judgement.hotkeys)}
-    chosen = np.array([place[hotkey] for hotkey in hotkeys], dtype=np.int64)
+    """Scores of some of the judged traders against each other.
+
+    Args:
+        judgement: all traders' own figures.
+        hotkeys: who is ranked.
+        min_days: full days that each class asks for.
+        t_ms: when.
+        rules: every constant.
+    """
+    places = judgement.records.places
+    chosen = np.array([places[hotkey] for hotkey in hotkeys], dtype=np.int64)
     factors = judgement.penalties.take(chosen)
-    classes = {
-        category: _class_table(
-            judgement.n_days[category][chosen],
-            {metric: values[chosen] for metric, values in judgement.metrics[category].items()},
-            factors.total,
-            rules,
-        )
-        for category in rules.asset_classes
-    }
+    classes = {}
+    for category in rules.asset_classes:
+        n_days = judgement.records.classes[category].n_days[chosen]
+        metrics = {name: values[chosen] for name, values in judgement.metrics[category].items()}
+        judged = with_days_enough(metrics, n_days, min_days[category], rules)
+        classes[category] = _class_table(n_days, judged, factors.total, rules)
     weight = np.zeros(len(chosen))
     for category, table in classes.items():
         weight += table.weight * rules.asset_classes[category].emission
@@ -250,7 +240,7 @@ def rank_together(
     final = weight / total if total else weight
     return Scores(
         time_ms=t_ms,
-        min_days=judgement.min_days,
+        min_days=min_days,
         hotkeys=tuple(hotkeys),
         penalties=factors,
         classes=classes,
@@ -295,19 +285,15 @@ def class_minimum_days(
 ) -> dict[TradePairCategory, int]:
     """Full days that each class asks for, by the traders in MAINCOMP and PROBATION."""
     deciding = {hotkey: trader for hotkey, trader in traders.items() if trader.bucket in IN_NETWORK}
-    return minimum_days_of(list(_records(deciding, 0, rules).values()), rules)
+    return minimum_days_of(_records(deciding, 0, rules), rules)
 
 
-def minimum_days_of(
-    deciding: Collection[Record], rules: ScoringRules
-) -> dict[TradePairCategory, int]:
+def minimum_days_of(deciding: Records, rules: ScoringRules) -> dict[TradePairCategory, int]:
     """The same from the records of those traders; without any, every class asks for the most."""
-    if not deciding:
+    if not deciding.hotkeys:
         return dict.fromkeys(rules.asset_classes, rules.minimum_days.most)
     return {
-        category: minimum_days(
-            [len(record.classes[category].returns) for record in deciding], rules.minimum_days
-        )
+        category: minimum_days(deciding.classes[category].n_days.tolist(), rules.minimum_days)
         for category in rules.asset_classes
     }
 
@@ -326,9 +312,10 @@ def minimum_days(participation: Collection[int], rule: MinimumDays) -> int:
     return max(rule.least, min(rule.most, bound))
 
 
-def _records(traders: Mapping[str, Trader], t_ms: int, rules: ScoringRules) -> dict[str, Record]:
-    return {
+def _records(traders: Mapping[str, Trader], t_ms: int, rules: ScoringRules) -> Records:
+    found = {
         hotkey: record_of(one.ledgers, one.positions, one.account_size, t_ms, rules)
         for hotkey, one in traders.items()
         if PORTFOLIO in one.ledgers
     }
+    return side_by_side(found, rules.asset_classes)
