@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from ptn_backtest.errors import ConfigError
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Version of the whole run folder; it rises with every change of a file's columns or keys."""
 
 Column: TypeAlias = tuple[str, pa.DataType]
