@@ -174,8 +174,10 @@ _LOG_CHANGES = ("gain", "loss", "spread_fee_loss", "carry_fee_loss")
 def _parts(
     cps: Checkpoints | Mapping[str, NDArray[np.float64]], slippage: NDArray[np.float64]
 ) -> Parts:
-    change, spread, carry = cps["gain"] + cps["loss"], cps["spread_fee_loss"], cps["carry_fee_loss"]
-    price = change - (spread + carry + slippage)
+    spread, carry = cps["spread_fee_loss"], cps["carry_fee_loss"]
+    with np.errstate(over="ignore", invalid="ignore"):  # a ledger may hold any float
+        change = cps["gain"] + cps["loss"]
+        price = change - (spread + carry + slippage)
     return Parts(change, price, spread, carry, slippage)
 
 
