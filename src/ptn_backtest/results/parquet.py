@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from ptn_backtest.errors import ConfigError
@@ -36,14 +37,35 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
     try:
         table = pq.read_table(path, partitioning=None)  # "a=b" in a path is not a column
     except (OSError, pa.ArrowInvalid) as error:
-        raise ConfigError(
-            f"{path} cannot be read: {error}. Repeat the run, or restore the file"
-        ) from None
-    if not table.schema.equals(schema):
-        missing = sorted(set(schema.names) - set(table.schema.names))
-        raise ConfigError(
-            f"{path} has other columns than format version {FORMAT_VERSION}"
-            + (f": {', '.join(missing)} missing" if missing else " (types or order differ)")
-            + ". Repeat the run"
-        )
+        raise _unreadable(path, error) from None
+    _require(table.schema, schema, path)
     return table
+
+
+def open_table(path: Path, schema: pa.Schema) -> ds.Dataset:
+    """A table that has exactly these columns, of which nothing but the footer is read yet.
+
+    Raises:
+        ConfigError: as `read_table`.
+    """
+    try:
+        found = ds.dataset(path, format="parquet")
+    except (OSError, pa.ArrowInvalid) as error:
+        raise _unreadable(path, error) from None
+    _require(found.schema, schema, path)
+    return found
+
+
+def _unreadable(path: Path, error: Exception) -> ConfigError:
+    return ConfigError(f"{path} cannot be read: {error}. Repeat the run, or restore the file")
+
+
+def _require(found: pa.Schema, schema: pa.Schema, path: Path) -> None:
+    if found.equals(schema):
+        return
+    missing = sorted(set(schema.names) - set(found.names))
+    raise ConfigError(
+        f"{path} has other columns than format version {FORMAT_VERSION}"
+        + (f": {', '.join(missing)} missing" if missing else " (types or order differ)")
+        + ". Repeat the run"
+    )
