@@ -43,9 +43,7 @@ NO_CARRY = replace(
 PRICES = {"BTCUSD": 64_000.0, "EURUSD": 1.0625}
 
 CHANGE = st.floats(-0.5, 0.5)
-ORDERS = st.lists(
-    st.tuples(st.integers(0, 6 * CHECKPOINT_MS), st.floats(-0.1, 0.0)), max_size=8
-)
+ORDERS = st.lists(st.tuples(st.integers(0, 6 * CHECKPOINT_MS), st.floats(-0.1, 0.0)), max_size=8)
 
 
 def slippage_of(orders: list[tuple[int, float]]) -> SlippageLog:
@@ -62,7 +60,9 @@ def test_the_parts_sum_to_the_whole(
 ) -> None:
     led = ledger([1.0] * len(changes))
     for name, values in zip(
-        ("gain", "loss", "spread_fee_loss", "carry_fee_loss"), zip(*changes, strict=True), strict=True
+        ("gain", "loss", "spread_fee_loss", "carry_fee_loss"),
+        zip(*changes, strict=True),
+        strict=True,
     ):
         led.cps[name] = values
     parts = attribute(led, slippage_of(orders))
@@ -116,14 +116,19 @@ def quiet_markets(draw: st.DrawFn) -> list[Position]:
             )
             for k, (kind, leverage, ms) in enumerate(orders)
         )
-        positions.append(Position("5H", f"p{n}", pair_of(pair), made[0].processed_ms, made, 5_000.0))
+        positions.append(
+            Position("5H", f"p{n}", pair_of(pair), made[0].processed_ms, made, 5_000.0)
+        )
     return positions
 
 
 def ledgers_of(positions: list[Position], *, moving: bool = False) -> dict[str, PerfLedger]:
     """Ledgers of one trader from Tuesday to Friday, at prices that stand still or not."""
     timeline = build_timeline(positions, [(NOW - DAY_MS, 5_000.0)], NO_CARRY)
-    start, end = NOW + 3 * DAY_MS, NOW + 6 * DAY_MS  # while a market is closed, values wait for fees
+    start, end = (
+        NOW + 3 * DAY_MS,
+        NOW + 6 * DAY_MS,
+    )  # while a market is closed, values wait for fees
     times = np.arange(start, end, MINUTE_MS)
     waves = 1 + 0.01 * np.sin(times / 7e6) if moving else np.ones(len(times))
     candles = {
@@ -153,7 +158,9 @@ def test_where_no_price_moves_nothing_is_left_to_the_price(positions: list[Posit
     sums = part_sums(ledgers, slippage)
     for name, parts in sums.items():
         assert parts["price"] == pytest.approx(0, abs=1e-10), name
-        assert parts["change"] == pytest.approx(math.log(ledgers[name].cps["prev_portfolio_ret"][-1]))
+        assert parts["change"] == pytest.approx(
+            math.log(ledgers[name].cps["prev_portfolio_ret"][-1])
+        )
     pairs = [own for name, own in sums.items() if name != PORTFOLIO]
     for part in ("slippage", "spread", "carry"):
         assert sums[PORTFOLIO][part] == pytest.approx(sum(own[part] for own in pairs), abs=1e-10)
@@ -176,7 +183,9 @@ def test_where_prices_move_slippage_takes_what_a_run_without_it_keeps() -> None:
     slipped = Position("5H", "p", pair_of("BTCUSD"), orders[0].processed_ms, orders, 5_000.0)
     unslipped = replace(slipped, orders=tuple(replace(order, slippage=0.0) for order in orders))
     one = part_sums(ledgers_of([slipped], moving=True), slippage_logs_of([slipped]))[PORTFOLIO]
-    other = part_sums(ledgers_of([unslipped], moving=True), slippage_logs_of([unslipped]))[PORTFOLIO]
+    other = part_sums(ledgers_of([unslipped], moving=True), slippage_logs_of([unslipped]))[
+        PORTFOLIO
+    ]
     assert other["slippage"] == 0
     assert one["slippage"] == pytest.approx(-0.002, rel=0.02)  # 0.001 x (0.5 + 0.5 + 1.0)
     assert one["change"] - other["change"] == pytest.approx(one["slippage"], rel=0.02)

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -45,11 +45,12 @@ def query(run: Path, sql: str | None, form: str | None, tables: bool) -> None:
     if form == "csv":
         from ptn_backtest.results.exporting import write_csv  # noqa: PLC0415
 
-        write_csv(answer, click.get_binary_stream("stdout"))
+        write_csv(answer, sys.stdout.buffer)
     elif form == "json":
-        from ptn_backtest.results.exporting import write_json  # noqa: PLC0415
+        from ptn_backtest.results.exporting import json_lines  # noqa: PLC0415
 
-        write_json(answer, click.get_text_stream("stdout", encoding="utf-8"))
+        for line in json_lines(answer):
+            click.echo(line)
     else:
         _print_answer(answer)
 
@@ -63,7 +64,9 @@ def _print_answer(answer: "pa.Table") -> None:
     shown = Table()
     for field in answer.schema:
         shown.add_column(Text(cell_text(field.name)), justify=_side(str(field.type)))
-    for row in zip(*(column.to_pylist() for column in answer.slice(0, MOST_ROWS).columns), strict=True):
+    for row in zip(
+        *(column.to_pylist() for column in answer.slice(0, MOST_ROWS).columns), strict=True
+    ):
         shown.add_row(*(Text(cell_text(value)) for value in row))
     _print(shown)
     n_rows = len(answer)
@@ -71,7 +74,7 @@ def _print_answer(answer: "pa.Table") -> None:
         click.echo(f"{MOST_ROWS} of {n_rows:,} rows; --csv and --json print all", err=True)
 
 
-def _side(kind: str) -> str:
+def _side(kind: str) -> Literal["left", "right"]:
     return "right" if kind.startswith(("int", "uint", "double", "float", "decimal")) else "left"
 
 

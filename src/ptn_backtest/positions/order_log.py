@@ -115,4 +115,5 @@ def slippage_changes(
     cost = (orders["price"] - fill_price) * orders["leverage"] / divisor
     sound = priced & (value > 0) & (value - cost > 0)
     ratio = np.divide(cost, value, out=np.zeros(len(orders)), where=sound)
-    return 0.0 - np.log1p(-ratio)
+    changes: Floats = 0.0 - np.log1p(-ratio)
+    return changes

@@ -189,7 +189,9 @@ def _draw_rules(above: Any, below: Any, drawing: Drawing, times: Sequence[dateti
     first, last = times[0], times[-1]
     ends = [*(_moment(stay.from_ms) for stay in drawing.stays[1:]), last]
     named: set[Bucket] = set()
-    for stay, end in zip(drawing.stays, ends, strict=True):
+    for stay, end in zip(
+        drawing.stays, ends, strict=False
+    ):  # without a stay there is one end too many
         begin, end = max(_moment(stay.from_ms), first), min(end, last)  # noqa: PLW2901
         if stay.bucket is None or end <= begin:
             continue

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ptn_backtest.backtest.result import ReplayedPosition
@@ -27,6 +26,7 @@ from ptn_backtest.results.tables import Ledgers
 
 __all__ = [
     "ATTRIBUTION",
+    "NO_SLIPPAGE",
     "PARTS",
     "Parts",
     "SlippageLog",
@@ -86,7 +86,7 @@ class SlippageLog:
     change: NDArray[np.float64]
 
 
-_NONE = SlippageLog(np.zeros(0, np.int64), np.zeros(0))
+NO_SLIPPAGE = SlippageLog(np.zeros(0, np.int64), np.zeros(0))
 
 
 def attribute(ledger: PerfLedger, slippage: SlippageLog) -> Parts:
@@ -135,7 +135,7 @@ def part_sums(
         slippage: of the same names; one that is absent has none.
     """
     return {
-        name: attribute(ledger, slippage.get(name, _NONE)).sums()
+        name: attribute(ledger, slippage.get(name, NO_SLIPPAGE)).sums()
         for name, ledger in ledgers.items()
         if len(ledger.cps)
     }
@@ -153,7 +153,7 @@ def attribution_table(
     """
     named = ATTRIBUTION.names[:4]
     by_ledger = [np.zeros(0)] + [
-        _slippage_by_checkpoint(ledger, slippage.get(hotkey, {}).get(name, _NONE))
+        _slippage_by_checkpoint(ledger, slippage.get(hotkey, {}).get(name, NO_SLIPPAGE))
         for hotkey, own in ledgers.items()
         for name, ledger in own.items()
     ]
@@ -194,4 +194,5 @@ def _slippage_by_checkpoint(ledger: PerfLedger, slippage: SlippageLog) -> NDArra
     begin = int(start_ms(ledger.cps)[0])
     begun = (slippage.time_ms > begin) | (begin <= ledger.initialization_time_ms)
     inside = (at < len(ends)) & begun
-    return np.bincount(at[inside], weights=slippage.change[inside], minlength=len(ends))
+    weights = slippage.change[inside]
+    return np.bincount(at[inside], weights=weights, minlength=len(ends)).astype(np.float64)

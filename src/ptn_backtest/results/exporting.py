@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,7 +23,7 @@ from ptn_backtest.results.catalogue import TIME_UNIT, Table
 from ptn_backtest.results.frames import require
 from ptn_backtest.results.jsonable import json_ready
 
-__all__ = ["EXCEL_ROWS", "cell_text", "write_csv", "write_csv_folder", "write_excel", "write_json"]
+__all__ = ["EXCEL_ROWS", "cell_text", "json_lines", "write_csv", "write_csv_folder", "write_excel"]
 
 EXCEL_ROWS = 1_048_576
 """Rows of a sheet, its heading among them."""
@@ -45,17 +45,20 @@ def write_csv(table: pa.Table, to: BinaryIO) -> None:
     pa_csv.write_csv(plain, to)
 
 
-def write_json(table: pa.Table, to: TextIO) -> None:
-    """Write a table as a JSON list of objects; numbers that JSON does not have as "inf" and "nan"."""
-    lines = (
-        json.dumps(json_ready(_plain(row), sort_keys=False), allow_nan=False, ensure_ascii=False)
-        for batch in table.to_batches(_BATCH)
-        for row in batch.to_pylist()
-    )
-    to.write("[")
-    for n, line in enumerate(lines):
-        to.write(f"{',' if n else ''}\n{line}")
-    to.write("\n]\n")
+def json_lines(table: pa.Table) -> Iterator[str]:
+    """A table as the lines of a JSON list of objects.
+
+    Numbers that JSON does not have stand there as "inf", "-inf" and "nan".
+    """
+    yield "["
+    left = len(table)
+    for batch in table.to_batches(_BATCH):
+        for row in batch.to_pylist():
+            left -= 1
+            ready = json_ready(_plain(row), sort_keys=False)
+            line = json.dumps(ready, allow_nan=False, ensure_ascii=False)
+            yield f"{line}," if left else line
+    yield "]"
 
 
 def write_csv_folder(
@@ -105,28 +108,30 @@ def write_excel(
         SourceUnavailable: XlsxWriter is not installed.
     """
     xlsxwriter = require("xlsxwriter", "excel", "an Excel file")
+    try:
+        with path.open("ab"):  # before a book is begun, which cannot be abandoned
+            pass
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
     notes: list[str] = []
     book = xlsxwriter.Workbook(str(path), {"constant_memory": True})
     date_format = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss.000"})
     bold = book.add_format({"bold": True})
-    try:
-        about = book.add_worksheet("columns")
-        _excel_row(about, 0, ("table", "column", "unit", "description"), bold)
-        described = [
-            (table.name, column.name, _excel_unit(column.unit), column.description)
-            for table in tables
-            for column in table.columns
-        ]
-        for n, row in enumerate(described, start=1):
-            _excel_row(about, n, row)
-        for table in tables:
-            sheet = book.add_worksheet(table.name)
-            sheet.freeze_panes(1, 0)
-            _excel_row(sheet, 0, [column.name for column in table.columns], bold)
-            notes += _excel_table(sheet, table, read(table.name), date_format, most_rows)
-        book.close()
-    except (OSError, xlsxwriter.exceptions.FileCreateError) as error:
-        raise ConfigError(f"{path} cannot be written: {error}") from None
+    about = book.add_worksheet("columns")
+    _excel_row(about, 0, ("table", "column", "unit", "description"), bold)
+    described = [
+        (table.name, column.name, _excel_unit(column.unit), column.description)
+        for table in tables
+        for column in table.columns
+    ]
+    for n, row in enumerate(described, start=1):
+        _excel_row(about, n, row)
+    for table in tables:
+        sheet = book.add_worksheet(table.name)
+        sheet.freeze_panes(1, 0)
+        _excel_row(sheet, 0, [column.name for column in table.columns], bold)
+        notes += _excel_table(sheet, table, read(table.name), date_format, most_rows)
+    book.close()
     return notes
 
 
@@ -139,23 +144,21 @@ def cell_text(value: Any) -> str:  # noqa: ANN401 - whatever a table holds
     if isinstance(value, datetime | date | time | timedelta | Decimal | int):
         return str(value)
     text = value if isinstance(value, str) else json.dumps(json_ready(_plain(value)))
-    return "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text)
+    return "".join(
+        char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text
+    )
 
 
 # ---- CSV
 
 
 def _csv_column(column: "pa.ChunkedArray[Any]") -> "pa.ChunkedArray[Any]":
+    if pa.types.is_dictionary(column.type):
+        return _csv_column(column.cast(column.type.value_type))
     kind = column.type
-    if pa.types.is_dictionary(kind):
-        column = column.cast(kind.value_type)
-        kind = column.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return pc.if_else(
-            pc.match_substring_regex(column, _FORMULA),
-            pc.binary_join_element_wise("'", column, ""),
-            column,
-        )
+        quoted: pa.ChunkedArray[Any] = pc.replace_substring_regex(column, _FORMULA, r"'\0")
+        return quoted
     if pa.types.is_primitive(kind) or pa.types.is_null(kind):
         return column
     texts = [None if one is None else _harmless(cell_text(one)) for one in column.to_pylist()]
@@ -232,7 +235,11 @@ def _excel_cell(sheet: Any, at: int, n: int, value: Any, style: Any = None) -> b
         sheet.write_boolean(at, n, value, style)
         return False
     number = isinstance(value, int | float)
-    if number and math.isfinite(value) and not (isinstance(value, int) and abs(value) > _EXCEL_EXACT):
+    if (
+        number
+        and math.isfinite(value)
+        and not (isinstance(value, int) and abs(value) > _EXCEL_EXACT)
+    ):
         sheet.write_number(at, n, value, style)
         return False
     text = str(value) if number or isinstance(value, str) else cell_text(value)

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ptn_backtest.errors import ConfigError, SourceUnavailable
@@ -41,7 +40,6 @@ def frame(table: pa.Table, as_: FrameKind) -> "pd.DataFrame | pl.DataFrame":
         ConfigError: `as_` is neither.
         SourceUnavailable: the package is not installed.
     """
-    table = _plain_numbers(table)
     if as_ == "pandas":
         require("pandas", "pandas", "a pandas frame")
         return table.to_pandas()
@@ -64,15 +62,3 @@ def indexed(times_ms: NDArray[np.int64], table: pa.Table, as_: FrameKind) -> Any
         return frame(table.add_column(0, "time", times), as_)
     made: Any = frame(table, as_)
     return made.set_axis(time_index(times_ms.astype("datetime64[ms]"), "time"), axis=0)
-
-
-def _plain_numbers(table: pa.Table) -> pa.Table:
-    """Whole decimals, which is what sums of integers are in SQL, as integers where they fit."""
-    for place, column in enumerate(table.columns):
-        if pa.types.is_decimal(column.type):
-            bounds = pc.min_max(column).as_py()
-            limit = 2**63
-            fits = all(one is None or -limit <= one < limit for one in bounds.values())
-            kind = pa.int64() if column.type.scale == 0 and fits else pa.float64()
-            table = table.set_column(place, table.field(place).with_type(kind), column.cast(kind))
-    return table

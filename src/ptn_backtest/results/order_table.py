@@ -55,19 +55,19 @@ def order_table(positions: Sequence[ReplayedPosition], log: OrderLog) -> pa.Tabl
     """
     if not len(log.orders):
         return ORDERS.empty_table()
+    places: Any = log.position
     recorded = order_columns([replayed.position.orders for replayed in positions])
 
     def of_position(texts: Iterable[str]) -> "pa.Array[Any]":
-        return pa.array(texts, pa.string()).take(pa.array(log.position))
+        return pa.array(texts, pa.string()).take(places)
 
+    kinds: Any = log.orders["kind"] + 1  # places in the list of kinds
     columns: dict[str, Any] = {
         "miner_hotkey": of_position(one.position.miner_hotkey for one in positions),
         "position_uuid": of_position(one.position.position_uuid for one in positions),
         "trade_pair_id": of_position(one.position.trade_pair.trade_pair_id for one in positions),
         "order_uuid": recorded.uuids,
-        "order_type": pa.array([KINDS[kind].value for kind in (-1, 0, 1)]).take(
-            pa.array(log.orders["kind"] + 1)
-        ),
+        "order_type": pa.array([KINDS[kind].value for kind in (-1, 0, 1)]).take(kinds),
         "bid": recorded.bid,
         "ask": recorded.ask,
         "fill_price": log.fill_price,

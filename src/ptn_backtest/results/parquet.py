@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from ptn_backtest.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
 
 FORMAT_VERSION = 3
 """Version of the whole run folder; it rises with every change of a file's columns or keys."""
@@ -42,12 +44,14 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
     return table
 
 
-def open_table(path: Path, schema: pa.Schema) -> ds.Dataset:
+def open_table(path: Path, schema: pa.Schema) -> "ds.Dataset":
     """A table that has exactly these columns, of which nothing but the footer is read yet.
 
     Raises:
         ConfigError: as `read_table`.
     """
+    import pyarrow.dataset as ds  # noqa: PLC0415 - it imports pandas, where that is installed
+
     try:
         found = ds.dataset(path, format="parquet")
     except (OSError, pa.ArrowInvalid) as error:

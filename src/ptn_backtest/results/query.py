@@ -8,13 +8,16 @@ import difflib
 import re
 from collections.abc import Mapping
 from textwrap import indent
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.dataset as ds
+import pyarrow.compute as pc
 
 from ptn_backtest.errors import QueryError
 from ptn_backtest.results.frames import require
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
 
 __all__ = ["select"]
 
@@ -28,7 +31,7 @@ _NO_COLUMN = re.compile(r'[Cc]olumn (?:named )?"([^"]+)"')
 _NO_TABLE = re.compile(r"Table with name (\S+) does not exist")
 
 
-def select(query: str, tables: Mapping[str, pa.Table | ds.Dataset]) -> pa.Table:
+def select(query: str, tables: Mapping[str, "pa.Table | ds.Dataset"]) -> pa.Table:
     """What a query gives.
 
     Args:
@@ -58,7 +61,18 @@ def select(query: str, tables: Mapping[str, pa.Table | ds.Dataset]) -> pa.Table:
             answer: pa.Table = connection.sql(query).to_arrow_table()
         except duckdb.Error as error:
             raise QueryError(_in_words(str(error), tables)) from None
-    return answer
+    return _plain_numbers(answer)
+
+
+def _plain_numbers(table: pa.Table) -> pa.Table:
+    """Whole decimals, which is what sums of integers are in SQL, as integers where they fit."""
+    for place, column in enumerate(table.columns):
+        if pa.types.is_decimal(column.type):
+            least, most = pc.min(column).as_py(), pc.max(column).as_py()
+            fits = least is None or -(2**63) <= least <= most < 2**63
+            kind = pa.int64() if column.type.scale == 0 and fits else pa.float64()
+            table = table.set_column(place, table.field(place).with_type(kind), column.cast(kind))
+    return table
 
 
 def _require_select(statements: list[Any]) -> None:
@@ -69,7 +83,7 @@ def _require_select(statements: list[Any]) -> None:
         raise QueryError(f"{kind} is refused: a run is only read, give a SELECT")
 
 
-def _in_words(said: str, tables: Mapping[str, pa.Table | ds.Dataset]) -> str:
+def _in_words(said: str, tables: Mapping[str, "pa.Table | ds.Dataset"]) -> str:
     """DuckDB's first sentence without its own guesses, where in the query, and the names that are near."""
     what, _, where = said.partition("LINE ")
     sentence = what.strip().splitlines()[0].partition(": ")[2] or what.strip()
@@ -87,8 +101,8 @@ def _in_words(said: str, tables: Mapping[str, pa.Table | ds.Dataset]) -> str:
 
 def _near(name: str, known: Mapping[str, list[str]], otherwise: str) -> str:
     lowered = name.strip('"').lower()
-    near = difflib.get_close_matches(lowered, known, n=3, cutoff=0.5)
-    near += [one for one in known if lowered in one and one not in near][:3]
+    near = difflib.get_close_matches(lowered, known, n=3)
+    near = near or [one for one in known if lowered in one][:3]
     if near:
         places = [f"{one} ({', '.join(known[one])})" if known[one] else one for one in near]
         return f"; did you mean {' or '.join(places)}?"

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
 from ptn_backtest.errors import ConfigError
 from ptn_backtest.ledger.checkpoint import PORTFOLIO, PerfLedger
@@ -28,6 +27,7 @@ from ptn_backtest.results.series import daily_simple_returns, values_over_time
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
+    import pyarrow.dataset as ds
 
 __all__ = ["DAYS_PER_YEAR", "Run", "TableReader", "load_run"]
 
@@ -128,9 +128,11 @@ class Run:
 
     # ---- tables
 
-    def dataset(self, name: str) -> ds.Dataset:
+    def dataset(self, name: str) -> "ds.Dataset":
         """A table by its name, unread."""
         if name == "eliminations":
+            import pyarrow.dataset as ds  # noqa: PLC0415 - it imports pandas, where there is one
+
             return ds.dataset(self._eliminations)
         return open_table(self.path / f"{name}.parquet", catalogue()[name].schema)
 
@@ -228,7 +230,9 @@ class Run:
             for name, own in sorted(self._ledgers.items())
             if pair in own
         }
-        every_ms = np.unique(np.concatenate([np.zeros(0, np.int64), *(t for t, _ in points.values())]))
+        every_ms = np.unique(
+            np.concatenate([np.zeros(0, np.int64), *(t for t, _ in points.values())])
+        )
         columns = {}
         for name, (times_ms, values) in points.items():
             column = np.full(len(every_ms), np.nan)
