@@ -17,7 +17,7 @@ def run(real_run: Path) -> Run:
 
 
 def test_every_table_is_there_and_whole(run: Run) -> None:
-    names = run.select("SHOW TABLES")["name"].to_pylist()
+    names = [str(name) for name in run.select("SHOW TABLES")["name"].to_pylist()]
     assert sorted(names) == sorted(catalogue())
     for name in names:
         (count,) = run.select(f"SELECT count(*) AS n FROM {name}")["n"].to_pylist()

@@ -48,37 +48,40 @@ def order_log(parts: Iterable[LogPart], slippage_from_ms: int) -> OrderLog:
         parts: positions with their accounts.
         slippage_from_ms: slippage counts from here, as in the accounts.
     """
-    logs = [_part_log(part, slippage_from_ms) for part in parts]
-    if not logs:
+    gathered = [_gathered(part) for part in parts]
+    if not gathered:
         return NO_ORDERS
-    sizes = np.array([n_positions for n_positions, _ in logs])
-    offsets = np.cumsum(sizes) - sizes
-    columns = [np.concatenate(column) for column in zip(*(log for _, log in logs), strict=True)]
-    counts = [len(log.orders) for _, log in logs]
-    return OrderLog(columns[0] + np.repeat(offsets, counts), *columns[1:])
+    n_positions = np.array([len(bounds) for _, _, _, _, bounds in gathered])
+    before = np.repeat(np.cumsum(n_positions) - n_positions, [len(one[0]) for one in gathered])
+    own, from_close, orders, after = (
+        np.concatenate(column) for column in zip(*(one[:4] for one in gathered), strict=True)
+    )
+    position = own + before
+    initial_entry = np.concatenate([bounds["initial_entry"] for *_, bounds in gathered])[position]
+    sign = np.where(orders["leverage"] > 0, 1.0, -1.0)
+    slipped = orders["price"] * (1 + sign * orders["slippage"])
+    fill_price = np.where(orders["time_ms"] >= slippage_from_ms, slipped, orders["price"])
+    changes = slippage_changes(
+        orders, after, fill_price, initial_entry, closes=from_close == 0, counts=from_close <= 0
+    )
+    return OrderLog(position, orders, after, fill_price, changes)
 
 
-def _part_log(part: LogPart, slippage_from_ms: int) -> tuple[int, OrderLog]:
+def _gathered(part: LogPart) -> tuple[Ints, Ints, Rows, Rows, Rows]:
+    """A part's orders by its sequence.
+
+    Returns:
+        Per order: place of its position; how many orders after the closing one it comes, below 0
+        before it and while there is none; its row; the state after it. And the positions' bounds.
+    """
     rows = part.columns.positions[part.sequence]
     bounds = part.accounts.bounds[part.sequence]
     counts = rows["last"] - rows["first"]
     position = np.repeat(np.arange(len(rows)), counts)
-    first_places = np.cumsum(counts) - counts
-    places = np.arange(len(position)) + (rows["first"] - first_places)[position]
-    orders, after = part.columns.orders[places], part.accounts.after[places]
-    sign = np.where(orders["leverage"] > 0, 1.0, -1.0)
-    slipped = orders["price"] * (1 + sign * orders["slippage"])
-    fill_price = np.where(orders["time_ms"] >= slippage_from_ms, slipped, orders["price"])
-    close = bounds["close"][position]
-    changes = slippage_changes(
-        orders,
-        after,
-        fill_price,
-        bounds["initial_entry"][position],
-        closes=close == places,
-        counts=(close < 0) | (places <= close),
-    )
-    return len(rows), OrderLog(position, orders, after, fill_price, changes)
+    places = np.arange(len(position)) + (rows["first"] - (np.cumsum(counts) - counts))[position]
+    close = np.where(bounds["close"] < 0, rows["last"], bounds["close"])
+    after = part.accounts.after[places]
+    return position, places - close[position], part.columns.orders[places], after, bounds
 
 
 def slippage_changes(

@@ -216,7 +216,7 @@ def _dress(above: Any, below: Any) -> None:  # noqa: ANN401 - matplotlib's axes
         axes.grid(color="#dfe2e5")
         axes.set_axisbelow(True)
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    locator = AutoDateLocator(maxticks=9)  # type: ignore[no-untyped-call]
+    locator = AutoDateLocator(minticks=3, maxticks=9)  # type: ignore[no-untyped-call]
     below.xaxis.set_major_locator(locator)
     formatter = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
     below.xaxis.set_major_formatter(formatter)
