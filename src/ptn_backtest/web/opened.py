@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ptn_backtest.backtest.loading import TEST_CANDLES
 from ptn_backtest.errors import CandleError
 from ptn_backtest.ledger.checkpoint import PORTFOLIO, PerfLedger
 from ptn_backtest.prices.store import CandleStore
@@ -74,12 +75,12 @@ class OpenRun:
         info: run.json.
     """
 
-    def __init__(self, name: str, run: Run, stores: Sequence[Path]) -> None:
-        """Take an opened run, and where its candles may be."""
+    def __init__(self, name: str, run: Run, store: Path | None) -> None:
+        """Take an opened run, and a candle store to look into in place of its own."""
         self.name = name
         self.run = run
         self.info: Mapping[str, Any] = run.info
-        self._stores = stores
+        self._store = store
 
     # ---- the network
 
@@ -212,12 +213,18 @@ class OpenRun:
     def candles(self) -> CandleStore | None:
         """The candles of the run, where they can be reached from here."""
         recorded = self.settings.get("candles")
-        for path in (*self._stores, *([Path(recorded)] if isinstance(recorded, str) else [])):
-            try:
-                return CandleStore(path)
-            except (CandleError, OSError):
-                continue
-        return None
+        if self._store is not None:
+            path = self._store
+        elif isinstance(recorded, str):
+            path = Path(recorded)
+        elif self.settings.get("use_test_positions"):
+            path = self.run.path.parent / TEST_CANDLES
+        else:
+            return None
+        try:
+            return CandleStore(path)
+        except (CandleError, OSError):
+            return None
 
 
 def _number(value: float) -> float:

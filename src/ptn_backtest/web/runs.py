@@ -126,7 +126,7 @@ class RunsFolder:
         """
         folder = self.folder(name)
         return self._open.get(
-            _version(folder), lambda: OpenRun(name, load_run(folder), self._stores(folder))
+            _version(folder), lambda: OpenRun(name, load_run(folder), self.candles)
         )
 
     def progress(self, name: str) -> Progress | None:
@@ -141,10 +141,6 @@ class RunsFolder:
     def version(self, name: str) -> tuple[str, int, int]:
         """What tells one writing of a run from another."""
         return _version(self.folder(name))
-
-    def _stores(self, folder: Path) -> tuple[Path, ...]:
-        """Where candles may lie that a run does not name: given ones, or those of the test positions."""
-        return (self.candles,) if self.candles else (folder.parent / "test-candles",)
 
     def _summary(self, name: str, folder: Path) -> RunSummary:
         finished = (folder / RUN_FILE).is_file()

@@ -21,6 +21,13 @@
     score: (v) => digits(v, 4),
   };
   const utc = (s) => new Date(s * 1000).toISOString().slice(0, 16).replace("T", " ");
+  const DAY = 86400, WHOLE = [1, 2, 5, 10, 20, 25, 50, 100, 200, 250, 500, 1000, 2000, 5000];
+  const dates = (u, ticks, n, space, step) => ticks.map((s, i) => {
+    const [date, time] = utc(s).split(" ");
+    if (step >= 28 * DAY) return date.slice(0, 7);
+    if (step >= DAY) return i && date.slice(0, 4) === utc(ticks[i - 1]).slice(0, 4) ? date.slice(5) : date;
+    return i && date === utc(ticks[i - 1]).slice(0, 10) ? time : `${time}\n${date}`;
+  });
   const FONT = "11px system-ui, sans-serif";
 
   const shaded = (bands) => (u) => {
@@ -103,7 +110,7 @@
     });
     const axis = { stroke: css("--soft"), font: FONT, grid: { stroke: css("--rule"), width: 1 }, ticks: { stroke: css("--rule"), width: 1, size: 4 } };
     const y = { dir: chart.unit === "rank" ? -1 : 1 };
-    if (chart.unit === "drawdown" || chart.stacked) y.range = (u, low, high) => [0, high * 1.02 || 1];
+    if (chart.stacked) y.range = (u, low, high) => [0, high * 1.02 || 1];
     const hooks = { drawClear: [], draw: [], setCursor: [] };
     if (chart.bands && chart.bands.length) hooks.drawClear.push(shaded(chart.bands));
     const marks = chart.marks || [];
@@ -129,11 +136,14 @@
       height: Number(figure.dataset.height) || 220,
       tzDate: (s) => uPlot.tzDate(new Date(s * 1000), "Etc/UTC"),
       scales: { x: { time: true }, y },
-      axes: [axis, { ...axis, size: 62, values: (u, ticks) => ticks.map(format) }],
+      axes: [
+        { ...axis, values: dates, space: 76 },
+        { ...axis, size: 62, values: (u, ticks) => ticks.map(format), ...(["rank", "count"].includes(chart.unit) ? { incrs: WHOLE } : {}) },
+      ],
       series: [{ label: "time", value: (u, v) => (v === null ? "–" : utc(v)) }, ...series],
       bands: chart.range ? [{ series: chart.range, fill: css("--range") }] : [],
       cursor: figure.dataset.sync ? { sync: { key: figure.dataset.sync, scales: ["x", null] } } : {},
-      legend: { live: true },
+      legend: { live: true, markers: { width: 0, fill: (u, n) => color(chart.series[n - 1].tone) } },
       hooks,
     };
     return new uPlot(options, [chart.x, ...columns], place);
