@@ -24,9 +24,7 @@ TOKEN_VARIABLE = "PTN_SERVE_TOKEN"  # noqa: S105 - its name
     type=click.Path(path_type=Path),
     help="Candle store for price charts. Default: the store that each run names.",
 )
-def serve(
-    runs: Path, host: str, port: int, allowed: tuple[str, ...], candles: Path | None
-) -> None:
+def serve(runs: Path, host: str, port: int, allowed: tuple[str, ...], candles: Path | None) -> None:
     """Show the runs in the folder RUNS (by default `runs`) in a browser.
 
     Leaderboard, traders, comparisons, SQL, and how far a run is that goes on. Nothing is written, and

@@ -119,7 +119,9 @@ def _rows(answer: Any, most: int | None) -> pa.Table:  # noqa: ANN401 - a relati
     if most is None:
         whole: pa.Table = answer.to_arrow_table()
         return whole
-    reader = answer.fetch_arrow_reader(_BATCH_ROWS)
+    # its name in DuckDB before 1.5
+    read = getattr(answer, "to_arrow_reader", None) or answer.fetch_arrow_reader
+    reader = read(_BATCH_ROWS)
     batches, n_rows = [], 0
     for batch in reader:
         batches.append(batch)

@@ -58,7 +58,9 @@ class Guard:
         self._pages = pages
         self._hosts = frozenset(host.lower() for host in hosts)
         self._token = token
-        self._proof = "" if token is None else hashlib.sha256(f"cookie {token}".encode()).hexdigest()
+        self._proof = (
+            "" if token is None else hashlib.sha256(f"cookie {token}".encode()).hexdigest()
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or let through; every answer gets the headers."""

@@ -42,7 +42,9 @@ _STATIC = {
 _LONGEST_SQL = 20_000
 
 
-def make_app(runs: RunsFolder, *, hosts: Collection[str] = (), token: str | None = None) -> Starlette:
+def make_app(
+    runs: RunsFolder, *, hosts: Collection[str] = (), token: str | None = None
+) -> Starlette:
     """The application for a folder of runs.
 
     Args:

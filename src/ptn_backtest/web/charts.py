@@ -90,9 +90,7 @@ def drawdown_chart(curve: EquityCurve, limit: float | None, end: Elimination | N
     return chart | {"marks": marks}
 
 
-def attribution_chart(
-    ledger: PerfLedger, parts: Mapping[str, NDArray[np.float64]]
-) -> Chart:
+def attribution_chart(ledger: PerfLedger, parts: Mapping[str, NDArray[np.float64]]) -> Chart:
     """What each part made of the value up to a time: running sums of log changes."""
     lines = {name: np.cumsum(part) for name, part in parts.items()}
     return line_chart(ledger.cps["last_update_ms"], lines, "percent")

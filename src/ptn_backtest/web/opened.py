@@ -98,7 +98,9 @@ class OpenRun:
     @property
     def rules_ran(self) -> bool:
         """Whether any of the network's rules were on."""
-        return any(self.settings.get(f"run_{one}") for one in ("challenge", "elimination", "scoring"))
+        return any(
+            self.settings.get(f"run_{one}") for one in ("challenge", "elimination", "scoring")
+        )
 
     @property
     def limit(self) -> float | None:

@@ -37,8 +37,7 @@ def price_chart(
     rows = [
         row
         for row in orders.to_pylist()
-        if row["trade_pair_id"] == trade_pair_id
-        and position_uuid in (None, row["position_uuid"])
+        if row["trade_pair_id"] == trade_pair_id and position_uuid in (None, row["position_uuid"])
     ]
     marks = _marks(rows)
     if not marks:
@@ -72,7 +71,10 @@ def _marks(rows: Sequence[Mapping[str, Any]]) -> list[Chart]:
         if not price > 0 or (before == 0.0 and now == 0.0):
             continue  # the network closed it without a price; or it was closed already
         if before is None:
-            tone, what = ("long" if now > 0 else "short"), f"opened {'long' if now > 0 else 'short'}"
+            tone, what = (
+                ("long" if now > 0 else "short"),
+                f"opened {'long' if now > 0 else 'short'}",
+            )
         elif row["order_type"] == "FLAT" or now == 0.0:
             tone, what = "exit", "closed"
         else:
@@ -109,7 +111,5 @@ def _candles(
     return chart | {"range": [2, 3]}
 
 
-def _or(
-    values: NDArray[np.float64], otherwise: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _or(values: NDArray[np.float64], otherwise: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(np.isfinite(values), values, otherwise)

@@ -12,7 +12,15 @@ from ptn_backtest.results.exporting import write_csv
 from ptn_backtest.results.query import QueryLimits
 from ptn_backtest.results.run import Run
 
-__all__ = ["EXAMPLES", "MOST_CSV_ROWS", "MOST_ROWS", "Answer", "answer", "answer_csv", "query_parts"]
+__all__ = [
+    "EXAMPLES",
+    "MOST_CSV_ROWS",
+    "MOST_ROWS",
+    "Answer",
+    "answer",
+    "answer_csv",
+    "query_parts",
+]
 
 MOST_ROWS = 500
 """Rows of an answer that a page shows."""

@@ -6,13 +6,14 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 import uvicorn
+from starlette.applications import Starlette
 
 from ptn_backtest.errors import ConfigError
 from ptn_backtest.web.access import TOKEN_FIELD, is_loopback
 from ptn_backtest.web.app import make_app
 from ptn_backtest.web.runs import RunsFolder
 
-__all__ = ["SHORTEST_TOKEN", "serve"]
+__all__ = ["SHORTEST_TOKEN", "quiet_server", "serve"]
 
 SHORTEST_TOKEN = 16
 
@@ -61,9 +62,14 @@ def serve(
         if token:
             say("Who knows this token can read every run; it goes over the network as plain text.")
         say("Ctrl-C ends the server.")
-        config = uvicorn.Config(
+        quiet_server(app).run(sockets=[listening])
+
+
+def quiet_server(app: Starlette) -> uvicorn.Server:
+    """A server that tells nobody what it is, and writes no addresses down: they may hold the token."""
+    return uvicorn.Server(
+        uvicorn.Config(
             app,
-            # an access log would hold the token
             access_log=False,
             log_level="warning",
             server_header=False,
@@ -72,7 +78,7 @@ def serve(
             timeout_keep_alive=30,
             timeout_graceful_shutdown=2,
         )
-        uvicorn.Server(config).run(sockets=[listening])
+    )
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -106,9 +106,7 @@ def trader_parts(
         "price_pairs": pairs,
         "pair": pair,
         "position": chosen,
-        "prices": price_chart(
-            orders, pair, position if chosen else None, run.candles
-        )
+        "prices": price_chart(orders, pair, position if chosen else None, run.candles)
         if pair
         else None,
         "rejected": run.rows("rejected", hotkey).to_pylist(),
@@ -132,9 +130,7 @@ def _curves(
         "equity": charts.equity_chart(curve, run.limit, end, bands),
         "drawdown": charts.drawdown_chart(curve, run.limit, end),
         "parts": {name: float(part.sum()) for name, part in parts.items()},
-        "attribution": charts.attribution_chart(
-            ledger, {name: parts[name] for name in PARTS}
-        ),
+        "attribution": charts.attribution_chart(ledger, {name: parts[name] for name in PARTS}),
         "days": _days(ledger),
         "buckets": sorted({(band["tone"], band["label"]) for band in bands}),
     }
@@ -186,7 +182,9 @@ def _exits(orders: pa.Table) -> dict[str, tuple[str, float | None]]:
 def _closed(end: Elimination, positions: Sequence[Mapping[str, Any]]) -> list[ClosedPosition]:
     pairs = {row["position_uuid"]: row["trade_pair_id"] for row in positions}
     return [
-        ClosedPosition(uuid, pairs.get(uuid, ""), end.closing_prices.get(pairs.get(uuid, "")), value)
+        ClosedPosition(
+            uuid, pairs.get(uuid, ""), end.closing_prices.get(pairs.get(uuid, "")), value
+        )
         for uuid, value in end.returns.items()
     ]
 
