@@ -1,6 +1,7 @@
 """A position's orders as rows of arrays, which become `Order` objects when they are looked at."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, groupby
 from typing import Any, NamedTuple, TypeAlias, overload
 
 import numpy as np
@@ -24,6 +25,7 @@ ORDER = np.dtype(
 KINDS = {kind.sign: kind for kind in OrderType}
 
 _Rows: TypeAlias = NDArray[np.void]
+_NO_TABLE = 0
 
 
 class OrderColumns(NamedTuple):
@@ -63,6 +65,11 @@ class RecordedOrders(Sequence[Order]):
         """The orders as rows of ORDER."""
         return self._columns.rows[self._first : self._last]
 
+    @property
+    def place(self) -> tuple[OrderColumns, int, int]:
+        """The table that the orders are in, from which row, and to before which."""
+        return self._columns, self._first, self._last
+
     def __len__(self) -> int:
         return self._last - self._first
 
@@ -100,6 +107,50 @@ def order_rows(orders: Sequence[Order]) -> _Rows:
         (o.order_type.sign, o.leverage, o.price, o.slippage, o.processed_ms, o.src) for o in orders
     ]
     return np.array(found, dtype=ORDER)
+
+
+def order_columns(each: Sequence[Sequence[Order]]) -> OrderColumns:
+    """The orders of many positions one after another, as columns.
+
+    Those of one table are taken from it at once, without an object for any of them.
+    """
+    parts = [
+        _columns_of(group) if table == _NO_TABLE else _taken(group)
+        for table, group in groupby(each, key=_table_id)
+    ]
+    if not parts:
+        return _columns_of([])
+    return OrderColumns(
+        np.concatenate([part.rows for part in parts]),
+        np.concatenate([part.bid for part in parts]),
+        np.concatenate([part.ask for part in parts]),
+        pa.concat_arrays([part.uuids for part in parts]),
+    )
+
+
+def _table_id(orders: Sequence[Order]) -> int:
+    return id(orders.place[0]) if isinstance(orders, RecordedOrders) else _NO_TABLE
+
+
+def _taken(group: Iterable[Sequence[Order]]) -> OrderColumns:
+    """Orders that are all in one table."""
+    recorded = [orders for orders in group if isinstance(orders, RecordedOrders)]
+    bounds = [orders.place[1:] for orders in recorded]
+    first, last = np.array(bounds, np.int64).T
+    counts = last - first
+    places = np.arange(counts.sum()) + np.repeat(first - (np.cumsum(counts) - counts), counts)
+    rows, bid, ask, uuids = recorded[0].place[0]
+    return OrderColumns(rows[places], bid[places], ask[places], uuids.take(pa.array(places)))
+
+
+def _columns_of(group: Iterable[Sequence[Order]]) -> OrderColumns:
+    orders = list(chain.from_iterable(group))
+    return OrderColumns(
+        order_rows(orders),
+        np.array([order.bid for order in orders], np.float64),
+        np.array([order.ask for order in orders], np.float64),
+        pa.array([order.order_uuid for order in orders], pa.string()),
+    )
 
 
 def _orders(columns: OrderColumns) -> Iterator[Order]:
