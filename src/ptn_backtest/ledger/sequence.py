@@ -1,9 +1,18 @@
 """The order in which an update multiplies positions: n_updates counts a change of the last bit (compiled)."""
 
 from ptn_backtest.compiled import compiled
-from ptn_backtest.ledger.book import CURSOR, LAST_UPDATE, NONE_MS, Book
+from ptn_backtest.ledger.book import (
+    BY_CLOSE,
+    CURSOR,
+    LAST_UPDATE,
+    N_OPEN,
+    NONE_MS,
+    PORTFOLIO_LEDGER,
+    SETTLED,
+    Book,
+)
 from ptn_backtest.ledger.timeline import Timeline
-from ptn_backtest.ledger.valuing import is_closed
+from ptn_backtest.ledger.valuing import is_closed, is_open
 
 
 @compiled
@@ -18,11 +27,51 @@ def choose_sequence(book: Book, timeline: Timeline, until_ms: int) -> None:
     events, cursor = timeline.events, book.clock[CURSOR]
     last_ms = book.clock[LAST_UPDATE]
     quiet = cursor == len(events) or events[cursor].time_ms > until_ms
-    if last_ms != NONE_MS and quiet and events[cursor - 1].time_ms < last_ms:
+    by_close = last_ms != NONE_MS and quiet and events[cursor - 1].time_ms < last_ms
+    if by_close == (book.clock[BY_CLOSE] == 1):
+        return  # in either order: it does not depend on the update, and orders end the one by close
+    book.clock[BY_CLOSE] = by_close
+    if by_close:
         _by_close(book, timeline)
-        return
-    for i in range(len(book.sequence)):
-        book.sequence[i] = i
+    else:
+        for i in range(len(book.sequence)):
+            book.sequence[i] = i
+    list_open(book, timeline)
+
+
+@compiled
+def list_open(book: Book, timeline: Timeline) -> None:
+    """List the open positions in the order of products; the closed ones will be multiplied anew."""
+    for pair in range(len(book.pairs)):
+        book.pairs[pair].open = False
+    n_open = 0
+    for i in book.sequence:
+        if is_open(timeline, i, book.holdings[i].known):
+            book.open[n_open] = i
+            n_open += 1
+            book.pairs[timeline.columns.positions[i].pair].open = True
+    book.step[N_OPEN] = n_open
+    book.clock[SETTLED] = NONE_MS
+
+
+@compiled
+def multiply_closed(book: Book, timeline: Timeline) -> None:
+    """Products over the closed positions; at ticks they come before the open ones."""
+    for ledger in range(len(book.ledgers)):
+        row = book.ledgers[ledger]
+        row.closed_value = 1.0
+        row.closed_spread = 1.0
+        row.closed_carry = 1.0
+    for i in book.sequence:
+        holding = book.holdings[i]
+        if holding.known == 0 or not is_closed(timeline, i, holding.known):
+            continue
+        for ledger in (PORTFOLIO_LEDGER, 1 + timeline.columns.positions[i].pair):
+            if ledger < len(book.ledgers):
+                row = book.ledgers[ledger]
+                row.closed_value *= holding.value
+                row.closed_spread *= holding.spread
+                row.closed_carry *= holding.fee
 
 
 @compiled

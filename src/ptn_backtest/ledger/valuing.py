@@ -1,7 +1,7 @@
 """What positions are worth, and their fees through the cache (compiled)."""
 
 from ptn_backtest.compiled import compiled
-from ptn_backtest.ledger.book import NONE_MS, Book
+from ptn_backtest.ledger.book import N_OPEN, NONE_MS, Book
 from ptn_backtest.ledger.timeline import Timeline
 from ptn_backtest.positions.accounting import carry_at, charged_spread
 from ptn_backtest.positions.columns import Row
@@ -91,16 +91,13 @@ def stand_after_orders(book: Book, timeline: Timeline, i: int) -> None:
 
 @compiled
 def resume_values(book: Book, timeline: Timeline, last_update_ms: int) -> None:
-    """Value all positions as an update begins: by their orders, or by a later last known price."""
-    for i in range(len(book.holdings)):
-        holding, position = book.holdings[i], timeline.columns.positions[i]
-        known = holding.known
-        if known == 0:
-            continue
+    """Value open positions as an update begins: by their orders, or by a later last known price."""
+    for i in book.open[: book.step[N_OPEN]]:
+        holding = book.holdings[i]
         stand_after_orders(book, timeline, i)
-        last_order = timeline.columns.orders[_last_order(timeline, i, known)]
-        pair = book.pairs[position.pair]
-        if is_open(timeline, i, known) and pair.price_ms > last_order.time_ms:
-            ask_fees(book, timeline, i, known, last_update_ms)
+        last_order = timeline.columns.orders[_last_order(timeline, i, holding.known)]
+        pair = book.pairs[timeline.columns.positions[i].pair]
+        if pair.price_ms > last_order.time_ms:
+            ask_fees(book, timeline, i, holding.known, last_update_ms)
             value_at_price(book, timeline, i, pair.price, pair.price_ms)
             holding.value = holding.current * (holding.fee * holding.spread)
