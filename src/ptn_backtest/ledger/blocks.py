@@ -6,30 +6,35 @@ value changes only where a candle is: a block has a value for its first tick and
 it, whatever the gaps between them. The ledgers are those of single ticks to the last bit.
 """
 
-from ptn_backtest.clock import MINUTE_MS, NEVER_MS, SECOND_MS
-from ptn_backtest.compiled import compiled
+import math
+
+from ptn_backtest.clock import NEVER_MS, SECOND_MS
+from ptn_backtest.compiled import inlined
 from ptn_backtest.ledger.book import (
-    BLOCK,
     DRAWDOWN,
-    MINUTES,
     N_OPEN,
     NONE_MS,
     PORTFOLIO_LEDGER,
-    SECONDS,
-    SESSIONS,
     Book,
 )
 from ptn_backtest.ledger.checkpoint import CHECKPOINT_MS
 from ptn_backtest.ledger.losses import liquidate, watch_drawdown
-from ptn_backtest.ledger.places import count_until, first_from
+from ptn_backtest.ledger.places import (
+    candles_of,
+    count_candles,
+    find_candles,
+    market_hours,
+    tick_of,
+    ticks_before,
+)
 from ptn_backtest.ledger.recording import extremes, record_block, remember_price
 from ptn_backtest.ledger.timeline import Timeline
 from ptn_backtest.ledger.valuing import ask_fees, state_after, value_at_price
-from ptn_backtest.positions.columns import Floats, Ints, Row
+from ptn_backtest.positions.columns import Floats, Ints
 from ptn_backtest.prices.table import PriceTable
 
 
-@compiled
+@inlined
 def take_block(
     book: Book, timeline: Timeline, prices: PriceTable, at_ms: int, step_ms: int, n_ticks: int
 ) -> int:
@@ -42,14 +47,14 @@ def take_block(
     """
     second_ms = at_ms - at_ms % SECOND_MS
     n_ticks = min(n_ticks, _same_fees_and_hours(book, timeline, prices, second_ms, step_ms))
-    n_ticks = min(n_ticks, _before_boundary(at_ms, step_ms))
-    n_ticks = max(1, min(n_ticks, _same_watch(book, at_ms, step_ms, n_ticks)))
-    n_ticks = _find_candles(book, timeline, prices, second_ms, step_ms, n_ticks)
-    n_left = 0
-    while n_left != n_ticks:
-        n_ticks = n_left if n_left > 0 else n_ticks
+    n_ticks = min(n_ticks, _before_boundary(at_ms, step_ms), _same_watch(book, at_ms, step_ms))
+    n_ticks = find_candles(book, timeline, prices, second_ms, step_ms, max(1, n_ticks))
+    while True:
         _value_block(book, timeline, prices, second_ms, step_ms, n_ticks)
-        n_left = _before_loss(book, timeline, prices, at_ms, step_ms, n_ticks)
+        before_loss = _before_loss(book, timeline, prices, at_ms, step_ms, n_ticks)
+        if before_loss == n_ticks:
+            break
+        n_ticks = before_loss
     last_ms = at_ms + (n_ticks - 1) * step_ms
     _keep_last(book, timeline, prices, step_ms)
     if book.values[PORTFOLIO_LEDGER, 0] <= 0.0:
@@ -62,7 +67,7 @@ def take_block(
     return n_ticks
 
 
-@compiled
+@inlined
 def _same_fees_and_hours(
     book: Book, timeline: Timeline, prices: PriceTable, second_ms: int, step_ms: int
 ) -> int:
@@ -76,104 +81,38 @@ def _same_fees_and_hours(
         holding, index = book.holdings[i], timeline.columns.positions[i].pair
         ask_fees(book, timeline, i, holding.known, second_ms)
         until_ms = min(until_ms, holding.carry_until_ms)
-        pair = book.pairs[index]
-        row = prices.rows[pair.row]
-        at = book.places[index, SESSIONS]
-        at = first_from(prices.session_ms, at, row.session_last, second_ms + 1)
-        book.places[index, SESSIONS] = at
-        if at < row.session_last:
-            until_ms = min(until_ms, prices.session_ms[at])
-        pair.market_open = (at - row.session_first) % 2 == 1
-        if not pair.market_open:
+        until_ms = min(until_ms, market_hours(book, prices, index, second_ms))
+        if not book.pairs[index].market_open:
             continue  # the value waits for the first open tick (quirk 9)
         holding.value = holding.current * (holding.fee * holding.spread)
         book.ledgers[PORTFOLIO_LEDGER].market_open = True
         if 1 + index < len(book.ledgers):
             book.ledgers[1 + index].market_open = True
-    return _ticks_before(until_ms, second_ms, step_ms)
+    return ticks_before(until_ms, second_ms, step_ms)
 
 
-@compiled
-def _ticks_before(limit_ms: int, from_ms: int, step_ms: int) -> int:
-    """How many of the times from, from + step, ... come before a limit."""
-    return (limit_ms - from_ms + step_ms - 1) // step_ms
-
-
-@compiled
+@inlined
 def _before_boundary(at_ms: int, step_ms: int) -> int:
     """How many ticks come before the end of the checkpoint; 0 if the first is exactly there."""
-    return _ticks_before(at_ms + -at_ms % CHECKPOINT_MS, at_ms, step_ms)
+    return ticks_before(at_ms + (-at_ms) % CHECKPOINT_MS, at_ms, step_ms)
 
 
-@compiled
-def _same_watch(book: Book, at_ms: int, step_ms: int, n_ticks: int) -> int:
+@inlined
+def _same_watch(book: Book, at_ms: int, step_ms: int) -> int:
     """How many ticks come while a noted drawdown is not yet so old that another one counts."""
     loss = book.losses[DRAWDOWN]
     forgotten_ms = loss.time_ms + loss.window_ms + 1
     if loss.time_ms == NONE_MS or forgotten_ms <= at_ms:
-        return n_ticks
-    return _ticks_before(forgotten_ms, at_ms, step_ms)
+        forgotten_ms = NEVER_MS
+    return ticks_before(forgotten_ms, at_ms, step_ms)
 
 
-@compiled
-def _candles(prices: PriceTable, pair: Row, step_ms: int) -> tuple[Ints, Floats, int, int]:
-    """Times and closes of all candles, the end of this pair's, and their column in `places`."""
-    row = prices.rows[pair.row]
-    if step_ms == MINUTE_MS:
-        return prices.minute_ms, prices.minute_close, row.minute_last, MINUTES
-    return prices.second_ms, prices.second_close, row.second_last, SECONDS
-
-
-@compiled
-def _find_candles(
-    book: Book, timeline: Timeline, prices: PriceTable, second_ms: int, step_ms: int, n_ticks: int
-) -> int:
-    """Find the first candle of every open pair; how many ticks fit into a block."""
-    next_ms = NEVER_MS
-    for i in book.open[: book.step[N_OPEN]]:
-        index = timeline.columns.positions[i].pair
-        pair = book.pairs[index]
-        if not pair.market_open:
-            continue
-        times_ms, _, end, column = _candles(prices, pair, step_ms)
-        pair.first = first_from(times_ms, book.places[index, column], end, second_ms)
-        book.places[index, column] = pair.first
-        if pair.first < end:
-            next_ms = min(next_ms, times_ms[pair.first])
-    return min(n_ticks, max(BLOCK, _ticks_before(next_ms, second_ms, step_ms)))
-
-
-@compiled
-def _count_candles(
-    book: Book, timeline: Timeline, prices: PriceTable, second_ms: int, step_ms: int, n_ticks: int
-) -> int:
-    """Count every open pair's candles in a block; how many values the portfolio has.
-
-    One at each of its candles if only one pair has any, otherwise one at each tick.
-    """
-    n_moments, moving = 1, -1
-    for i in book.open[: book.step[N_OPEN]]:
-        index = timeline.columns.positions[i].pair
-        pair = book.pairs[index]
-        pair.n_candles, pair.waits = 0, 1
-        if pair.market_open:
-            times_ms, _, end, _ = _candles(prices, pair, step_ms)
-            until_ms = second_ms + n_ticks * step_ms
-            pair.n_candles = count_until(times_ms, pair.first, end, until_ms, n_ticks)
-            if pair.n_candles > 0 and times_ms[pair.first] == second_ms:
-                pair.waits = 0
-        if pair.waits + pair.n_candles > 1:
-            n_moments = pair.waits + pair.n_candles if moving in (-1, index) else n_ticks
-            moving = index
-    return n_moments
-
-
-@compiled
+@inlined
 def _value_block(
     book: Book, timeline: Timeline, prices: PriceTable, second_ms: int, step_ms: int, n_ticks: int
 ) -> None:
     """The values of every ledger in a block: closed positions first, then open ones in sequence."""
-    n_moments = _count_candles(book, timeline, prices, second_ms, step_ms, n_ticks)
+    n_moments = count_candles(book, timeline, prices, second_ms, step_ms, n_ticks)
     _begin_values(book, PORTFOLIO_LEDGER, n_moments)
     for i in book.open[: book.step[N_OPEN]]:
         index = timeline.columns.positions[i].pair
@@ -183,7 +122,7 @@ def _value_block(
     for i in book.open[: book.step[N_OPEN]]:
         index = timeline.columns.positions[i].pair
         pair = book.pairs[index]
-        times_ms, closes, _, _ = _candles(prices, pair, step_ms)
+        times_ms, closes, _, _ = candles_of(prices, pair, step_ms)
         times_ms = times_ms[pair.first : pair.first + pair.n_candles]
         closes = closes[pair.first : pair.first + pair.n_candles]
         worth = book.worth[: pair.waits + pair.n_candles]
@@ -199,7 +138,7 @@ def _value_block(
             _multiply_fees(book, i, 1 + index)
 
 
-@compiled
+@inlined
 def _begin_values(book: Book, ledger: int, n_moments: int) -> None:
     row = book.ledgers[ledger]
     row.n_moments = n_moments
@@ -207,17 +146,15 @@ def _begin_values(book: Book, ledger: int, n_moments: int) -> None:
     book.values[ledger, :n_moments] = row.closed_value
 
 
-@compiled
+@inlined
 def _multiply_fees(book: Book, i: int, ledger: int) -> None:
     row, holding = book.ledgers[ledger], book.holdings[i]
     row.spread *= holding.spread
     row.carry *= holding.fee
 
 
-@compiled
-def _value_position(
-    book: Book, timeline: Timeline, i: int, worth: Floats, closes: Floats
-) -> None:
+@inlined
+def _value_position(book: Book, timeline: Timeline, i: int, worth: Floats, closes: Floats) -> None:
     """What a position is worth at the first tick, if that has no candle, and at each close.
 
     `valuing.current_return_at` in a form that vectorises.
@@ -236,7 +173,7 @@ def _value_position(
         at_closes[k] = (1 + max(gain, -1.0)) * fees
 
 
-@compiled
+@inlined
 def _multiply(values: Floats, factors: Floats) -> None:
     """Multiply each value by its factor, or all by the only one."""
     if len(factors) == 1:
@@ -247,7 +184,7 @@ def _multiply(values: Floats, factors: Floats) -> None:
             values[k] *= factors[k]
 
 
-@compiled
+@inlined
 def _multiply_between(
     values: Floats, worth: Floats, times_ms: Ints, second_ms: int, step_ms: int
 ) -> None:
@@ -263,19 +200,19 @@ def _multiply_between(
             at_ms += step_ms
 
 
-@compiled
+@inlined
 def _before_loss(
     book: Book, timeline: Timeline, prices: PriceTable, at_ms: int, step_ms: int, n_ticks: int
 ) -> int:
-    """How many ticks come before a value of 0, or a drawdown that is to be noted.
+    """How many ticks come before a value of 0, or before a drawdown that is to be noted.
 
-    All of them if there is none; one, if it is the first: that one is looked at by itself.
+    All of them if there is none. One if it is the first: that tick is then a block by itself.
     """
     row, loss = book.ledgers[PORTFOLIO_LEDGER], book.losses[DRAWDOWN]
     values = book.values[PORTFOLIO_LEDGER, : row.n_moments]
     limit_percent = loss.limit_percent
     if loss.time_ms != NONE_MS and loss.time_ms >= at_ms - loss.window_ms:
-        limit_percent = 100.0  # one is noted already
+        limit_percent = math.inf  # one is noted already
     lowest, highest = extremes(values)
     # against the highest peak that the block may have, so that none is missed
     if lowest > 0.0 and (1 - lowest / max(row.peak, highest)) * 100 < limit_percent:
@@ -285,32 +222,11 @@ def _before_loss(
         peak = max(peak, values[k])
         if values[k] <= 0.0 or (1 - values[k] / peak) * 100 >= limit_percent:
             second_ms = at_ms - at_ms % SECOND_MS
-            return max(1, _tick_of(book, timeline, prices, second_ms, step_ms, n_ticks, k))
+            return max(1, tick_of(book, timeline, prices, second_ms, step_ms, n_ticks, k))
     return n_ticks
 
 
-@compiled
-def _tick_of(
-    book: Book,
-    timeline: Timeline,
-    prices: PriceTable,
-    second_ms: int,
-    step_ms: int,
-    n_ticks: int,
-    moment: int,
-) -> int:
-    """The tick at which the portfolio has one of its values."""
-    if moment == 0 or book.ledgers[PORTFOLIO_LEDGER].n_moments == n_ticks:
-        return moment
-    for i in book.open[: book.step[N_OPEN]]:
-        pair = book.pairs[timeline.columns.positions[i].pair]
-        if pair.n_candles > 0:
-            times_ms, _, _, _ = _candles(prices, pair, step_ms)
-            return (times_ms[pair.first + moment - pair.waits] - second_ms) // step_ms
-    return moment
-
-
-@compiled
+@inlined
 def _keep_last(book: Book, timeline: Timeline, prices: PriceTable, step_ms: int) -> None:
     """Leave positions and last known prices as the last two candles do."""
     for i in book.open[: book.step[N_OPEN]]:
@@ -318,7 +234,7 @@ def _keep_last(book: Book, timeline: Timeline, prices: PriceTable, step_ms: int)
         pair, holding = book.pairs[index], book.holdings[i]
         if pair.n_candles == 0:
             continue
-        times_ms, closes, _, column = _candles(prices, pair, step_ms)
+        times_ms, closes, _, column = candles_of(prices, pair, step_ms)
         last = pair.first + pair.n_candles - 1
         for at in range(max(pair.first, last - 1), last + 1):
             remember_price(pair, closes[at], times_ms[at])

@@ -108,10 +108,10 @@ MARK = np.dtype([("oldest", np.int64), ("used", np.int64), ("peak", np.float64)]
 DRAWDOWN, LIQUIDATION = 0, 1
 """Places in `Book.losses` and rows of `Book.held`."""
 
-LAST_UPDATE, LIQUIDATED, CURSOR, BY_CLOSE, SETTLED = 0, 1, 2, 3, 4
+LAST_UPDATE, LIQUIDATED, CURSOR, BY_CLOSE, REGROUPED = 0, 1, 2, 3, 4
 """Places in `Book.clock`: time of the last step, time of the liquidation, next event, whether the
-order of products is that by close (0 or 1), and the time at which the fees of closed positions were
-asked (`NONE_MS` = have to be asked)."""
+order of products is that by close (0 or 1), and whether it or the set of open positions changed, so
+that the products over closed ones are to be taken anew (0 or 1)."""
 
 MINUTES, SECONDS, SESSIONS = 0, 1, 2
 """Columns of `Book.places`."""
@@ -184,7 +184,7 @@ def new_book(
         sequence=np.arange(n_positions, dtype=np.int64),
         open=np.zeros(n_positions, dtype=np.int64),
         changed=np.zeros(n_positions, dtype=np.int64),
-        clock=np.array([NONE_MS, NONE_MS, 0, 0, NONE_MS], dtype=np.int64),
+        clock=np.array([NONE_MS, NONE_MS, 0, 0, 1], dtype=np.int64),
         step=np.zeros(4, dtype=np.int64),
         places=np.zeros((n_pairs, 3), dtype=np.int64),
         losses=np.zeros(2, dtype=LOSS),

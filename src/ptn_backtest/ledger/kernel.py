@@ -6,7 +6,7 @@ ticks, and each tick is a record.
 """
 
 from ptn_backtest.clock import NEVER_MS
-from ptn_backtest.compiled import compiled
+from ptn_backtest.compiled import compiled, inlined
 from ptn_backtest.ledger.book import (
     BATCH_CLOSES,
     CURSOR,
@@ -17,7 +17,7 @@ from ptn_backtest.ledger.book import (
     N_OPEN,
     NONE_MS,
     PORTFOLIO_LEDGER,
-    SETTLED,
+    REGROUPED,
     Book,
 )
 from ptn_backtest.ledger.losses import forget_dropped, liquidate, watch_drawdown
@@ -65,7 +65,7 @@ def run_updates(
             _keep(book, k)
 
 
-@compiled
+@inlined
 def _take_up(book: Book, timeline: Timeline) -> None:
     """Derive from the orders known so far what the steps then keep up to date."""
     for i in range(len(book.holdings)):
@@ -77,14 +77,14 @@ def _take_up(book: Book, timeline: Timeline) -> None:
     list_open(book, timeline)
 
 
-@compiled
+@inlined
 def _note_trade(book: Book, timeline: Timeline, i: int) -> None:
     book.ledgers[PORTFOLIO_LEDGER].traded = True
     if len(book.ledgers) > 1:
         book.ledgers[1 + timeline.columns.positions[i].pair].traded = True
 
 
-@compiled
+@inlined
 def _keep(book: Book, k: int) -> None:
     """Keep what update k left of every ledger; checkpoints before the newest never change again."""
     for ledger in range(len(book.ledgers)):
@@ -94,7 +94,7 @@ def _keep(book: Book, k: int) -> None:
             copy_checkpoint(book.newest[k, ledger], book.cps[ledger, row.used - 1])
 
 
-@compiled
+@inlined
 def _update(book: Book, timeline: Timeline, prices: PriceTable, until_ms: int) -> None:
     renew_peaks(book)
     choose_sequence(book, timeline, until_ms)
@@ -115,7 +115,7 @@ def _update(book: Book, timeline: Timeline, prices: PriceTable, until_ms: int) -
         resumed = False
 
 
-@compiled
+@inlined
 def _next_batch(book: Book, timeline: Timeline, until_ms: int) -> tuple[int, int]:
     """Time of the next step's end and the end of its batch; an empty batch ends the update."""
     events = timeline.events
@@ -128,7 +128,7 @@ def _next_batch(book: Book, timeline: Timeline, until_ms: int) -> tuple[int, int
     return target_ms, end
 
 
-@compiled
+@inlined
 def _learn_batch(book: Book, timeline: Timeline, batch_end: int, until_ms: int) -> None:
     """Note which positions the batch changes, ascending as events of one millisecond are."""
     step = book.step
@@ -152,7 +152,7 @@ def _learn_batch(book: Book, timeline: Timeline, batch_end: int, until_ms: int) 
                 first_key = key
 
 
-@compiled
+@inlined
 def _close_known_at(timeline: Timeline, i: int, until_ms: int) -> int:
     """Close time of a position as an update knows it; positions that stay open come last."""
     close = timeline.accounts.bounds[i].close
@@ -161,7 +161,7 @@ def _close_known_at(timeline: Timeline, i: int, until_ms: int) -> int:
     return NEVER_MS
 
 
-@compiled
+@inlined
 def _set_back(book: Book, timeline: Timeline) -> None:
     """Positions with an order in the batch start the step at their previous order (quirk 12)."""
     for i in book.changed[: book.step[N_CHANGED]]:
@@ -169,7 +169,7 @@ def _set_back(book: Book, timeline: Timeline) -> None:
             stand_after_orders(book, timeline, i)
 
 
-@compiled
+@inlined
 def _apply_batch(book: Book, timeline: Timeline) -> None:
     n_turned = 0
     for i in book.changed[: book.step[N_CHANGED]]:
@@ -183,7 +183,7 @@ def _apply_batch(book: Book, timeline: Timeline) -> None:
         list_open(book, timeline)
 
 
-@compiled
+@inlined
 def _step(book: Book, timeline: Timeline, prices: PriceTable, target_ms: int) -> None:
     """Cover the time up to a batch with positions as before it, then book the batch."""
     _ask_all_fees(book, timeline, target_ms)
@@ -198,15 +198,15 @@ def _step(book: Book, timeline: Timeline, prices: PriceTable, target_ms: int) ->
         _end_step(book, timeline, target_ms, ticked)
 
 
-@compiled
+@inlined
 def _ask_all_fees(book: Book, timeline: Timeline, at_ms: int) -> None:
-    """Ask for the fees of all positions, counting the batch.
+    """Ask for the fees of all positions, counting the batch; products over the closed ones.
 
-    Those of a closed position stay: once they were asked after its close, only the date at which the
-    spread ends can change them.
+    Once the fees of a position were asked after its close, only the date at which the spread ends
+    can change them.
     """
-    settled_ms, spread_until_ms = book.clock[SETTLED], timeline.rules.spread_until_ms
-    if settled_ms != NONE_MS and not settled_ms < spread_until_ms <= at_ms:
+    spread_ends = book.clock[LAST_UPDATE] < timeline.rules.spread_until_ms <= at_ms
+    if not (book.clock[REGROUPED] or spread_ends):
         for i in book.open[: book.step[N_OPEN]]:
             ask_fees(book, timeline, i, book.holdings[i].after, at_ms)
         for i in book.changed[: book.step[N_CHANGED]]:
@@ -216,10 +216,10 @@ def _ask_all_fees(book: Book, timeline: Timeline, at_ms: int) -> None:
         if book.holdings[i].after > 0:
             ask_fees(book, timeline, i, book.holdings[i].after, at_ms)
     multiply_closed(book, timeline)
-    book.clock[SETTLED] = at_ms
+    book.clock[REGROUPED] = 0
 
 
-@compiled
+@inlined
 def _begin_step(book: Book, timeline: Timeline, start_ms: int) -> None:
     """Pairs with nothing open lose their last known price; their ledgers get a record.
 
@@ -239,7 +239,7 @@ def _begin_step(book: Book, timeline: Timeline, start_ms: int) -> None:
             _record_without_drift(book, timeline, ledger, start_ms)
 
 
-@compiled
+@inlined
 def _end_step(book: Book, timeline: Timeline, at_ms: int, ticked: bool) -> None:
     """The record at the end of a step, in every ledger that has a position by then.
 
@@ -264,7 +264,7 @@ def _end_step(book: Book, timeline: Timeline, at_ms: int, ticked: bool) -> None:
     watch_drawdown(book, timeline, at_ms, True)
 
 
-@compiled
+@inlined
 def _read_batch(book: Book, timeline: Timeline, ledger: int, ticked: bool) -> None:
     """Make a ledger's value what it is at the end of the step.
 
@@ -283,7 +283,7 @@ def _read_batch(book: Book, timeline: Timeline, ledger: int, ticked: bool) -> No
         _replace_changed(book, timeline, ledger)
 
 
-@compiled
+@inlined
 def _is_open_ledger(book: Book, ledger: int) -> bool:
     """Whether a ledger has an open position, before the batch."""
     if ledger == PORTFOLIO_LEDGER:
@@ -291,27 +291,27 @@ def _is_open_ledger(book: Book, ledger: int) -> bool:
     return book.pairs[ledger - 1].open
 
 
-@compiled
+@inlined
 def _batch_has(book: Book, timeline: Timeline, ledger: int) -> bool:
     """Whether the batch has an order of this ledger."""
+    has = False
     for i in book.changed[: book.step[N_CHANGED]]:
-        if _belongs(timeline, i, ledger):
-            return True
-    return False
+        has = has or _belongs(timeline, i, ledger)
+    return has
 
 
-@compiled
+@inlined
 def _belongs(timeline: Timeline, i: int, ledger: int) -> bool:
     return ledger == PORTFOLIO_LEDGER or timeline.columns.positions[i].pair == ledger - 1
 
 
-@compiled
+@inlined
 def _take_closed(row: Row) -> None:
     """The products of a ledger in which only closed positions count."""
     row.value, row.spread, row.carry = row.closed_value, row.closed_spread, row.closed_carry
 
 
-@compiled
+@inlined
 def _multiply_after_batch(book: Book, timeline: Timeline, ledger: int) -> None:
     """Take the products over a ledger's positions after the batch.
 
@@ -332,7 +332,7 @@ def _multiply_after_batch(book: Book, timeline: Timeline, ledger: int) -> None:
         row.carry *= holding.fee
 
 
-@compiled
+@inlined
 def _replace_changed(book: Book, timeline: Timeline, ledger: int) -> None:
     """Exchange a changed position's return before its order for the one after it.
 
@@ -350,7 +350,7 @@ def _replace_changed(book: Book, timeline: Timeline, ledger: int) -> None:
             row.value = row.value / holding.value * after.return_at_close
 
 
-@compiled
+@inlined
 def _record_without_drift(book: Book, timeline: Timeline, ledger: int, at_ms: int) -> None:
     """Record without an open position; a value that cannot have changed is kept to the last bit."""
     row = book.ledgers[ledger]

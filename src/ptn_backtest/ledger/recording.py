@@ -2,7 +2,9 @@
 
 import math
 
-from ptn_backtest.compiled import compiled
+import numpy as np
+
+from ptn_backtest.compiled import inlined
 from ptn_backtest.ledger.book import DOWN, NONE_MS, UP, USD_DOWN, USD_UP, Book
 from ptn_backtest.ledger.checkpoint import CHECKPOINT_MS
 from ptn_backtest.positions.columns import Floats, Row, Rows
@@ -11,7 +13,7 @@ NEAR_ONE = 1e-3
 """Changes up to this need no more than five terms of the logarithm's series."""
 
 
-@compiled
+@inlined
 def record(
     book: Book,
     sizes: Rows,
@@ -46,7 +48,7 @@ def record(
     cp.last_update_ms = at_ms
 
 
-@compiled
+@inlined
 def record_block(book: Book, sizes: Rows, ledger: int, at_ms: int, last_ms: int) -> None:
     """Record the values of a block from its first tick to its last, which end no checkpoint between.
 
@@ -67,7 +69,7 @@ def record_block(book: Book, sizes: Rows, ledger: int, at_ms: int, last_ms: int)
     cp.last_update_ms = last_ms
 
 
-@compiled
+@inlined
 def _book_fees(cp: Row, spread: float, carry: float) -> None:
     if carry != cp.prev_portfolio_carry_fee:
         cp.carry_fee_loss += math.log(carry / cp.prev_portfolio_carry_fee)
@@ -77,7 +79,7 @@ def _book_fees(cp: Row, spread: float, carry: float) -> None:
         cp.prev_portfolio_spread_fee = spread
 
 
-@compiled
+@inlined
 def _book_extremes(row: Row, cp: Row, values: Floats) -> None:
     """Peak, highest value, and the lowest value / running peak: one division per peak."""
     lowest, highest = extremes(values)
@@ -95,17 +97,22 @@ def _book_extremes(row: Row, cp: Row, values: Floats) -> None:
     row.peak, cp.mdd = peak, min(mdd, lowest / peak)
 
 
-@compiled
+@inlined
 def extremes(values: Floats) -> tuple[float, float]:
-    """Lowest and highest of some values."""
-    lowest = highest = values[0]
-    for value in values:
-        lowest = min(lowest, value)
-        highest = max(highest, value)
-    return lowest, highest
+    """Lowest and highest of some values, none of them negative.
+
+    The bits of such numbers, taken as whole ones, ascend as the numbers do; and minima of whole
+    numbers vectorise, where those of floating point are taken one after the other.
+    """
+    bits = values.view(np.int64)
+    lowest = highest = bits[0]
+    for k in range(len(bits)):
+        lowest = min(lowest, bits[k])
+        highest = max(highest, bits[k])
+    return np.int64(lowest).view(np.float64), np.int64(highest).view(np.float64)
 
 
-@compiled
+@inlined
 def _book_changes(changes: Floats, cp: Row, values: Floats, size_usd: float) -> None:
     """Add up the changes from value to value, each sum in the order of ticks."""
     n = len(values)
@@ -134,7 +141,7 @@ def _book_changes(changes: Floats, cp: Row, values: Floats, size_usd: float) -> 
     cp.gain, cp.loss, cp.pnl_gain, cp.pnl_loss = gain, loss, pnl_gain, pnl_loss
 
 
-@compiled
+@inlined
 def _take_logarithms(up: Floats, down: Floats, values: Floats, before: float) -> None:
     """Changes of log value of any size."""
     for k in range(len(values)):
@@ -143,7 +150,7 @@ def _take_logarithms(up: Floats, down: Floats, values: Floats, before: float) ->
         up[k], down[k] = max(log_change, 0.0), min(log_change, 0.0)
 
 
-@compiled
+@inlined
 def _book_change(cp: Row, value: float, size_usd: float) -> None:
     ratio = value / cp.prev_portfolio_ret
     change = log_of(ratio)
@@ -159,14 +166,14 @@ def _book_change(cp: Row, value: float, size_usd: float) -> None:
         cp.pnl_loss += usd
 
 
-@compiled
+@inlined
 def log_of(ratio: float) -> float:
     """Logarithm of a value over the one before."""
     change = ratio - 1
     return log_near_one(change) if abs(change) <= NEAR_ONE else math.log(ratio)
 
 
-@compiled
+@inlined
 def log_near_one(change: float) -> float:
     """log(1 + change) of a small change, to a bit or two, where a logarithm is too slow.
 
@@ -177,7 +184,7 @@ def log_near_one(change: float) -> float:
     return change - change * change * rest
 
 
-@compiled
+@inlined
 def account_size(sizes: Rows, at_ms: int) -> float:
     """The account size in force at a time, USD."""
     i = len(sizes) - 1
@@ -186,7 +193,7 @@ def account_size(sizes: Rows, at_ms: int) -> float:
     return sizes[i].usd
 
 
-@compiled
+@inlined
 def _begin(
     cp: Row,
     last_update_ms: int,
@@ -215,7 +222,7 @@ def _begin(
     cp.pnl_loss = 0.0
 
 
-@compiled
+@inlined
 def _advance(book: Book, ledger: int, at_ms: int, market_open: bool, peak: float) -> None:
     """Cover the time since the last record, completing checkpoints at their boundaries.
 
@@ -246,7 +253,7 @@ def _advance(book: Book, ledger: int, at_ms: int, market_open: bool, peak: float
     row.used += 1
 
 
-@compiled
+@inlined
 def copy_checkpoint(to: Row, cp: Row) -> None:
     """Copy every field of a checkpoint."""
     to.last_update_ms = cp.last_update_ms
@@ -266,7 +273,7 @@ def copy_checkpoint(to: Row, cp: Row) -> None:
     to.pnl_loss = cp.pnl_loss
 
 
-@compiled
+@inlined
 def renew_peaks(book: Book) -> None:
     """Take every ledger's peak anew from the checkpoints that are left (quirk 16)."""
     for ledger in range(len(book.ledgers)):
@@ -278,7 +285,7 @@ def renew_peaks(book: Book) -> None:
                 row.peak = max(row.peak, book.cps[ledger, i].mpv)
 
 
-@compiled
+@inlined
 def drop_old_checkpoints(book: Book, window_ms: int) -> None:
     """Drop the oldest checkpoints while a ledger covers more than its window."""
     for ledger in range(len(book.ledgers)):
@@ -293,7 +300,7 @@ def drop_old_checkpoints(book: Book, window_ms: int) -> None:
             row.oldest += 1
 
 
-@compiled
+@inlined
 def remember_price(pair: Row, price: float, start_ms: int) -> None:
     """Keep a candle's close as a pair's last known price, and the one before it."""
     if pair.price_ms not in (NONE_MS, start_ms):
@@ -303,7 +310,7 @@ def remember_price(pair: Row, price: float, start_ms: int) -> None:
     pair.price_ms = start_ms
 
 
-@compiled
+@inlined
 def forget_price(pair: Row) -> None:
     """Forget a pair's last known prices."""
     pair.price_ms = NONE_MS

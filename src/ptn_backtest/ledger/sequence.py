@@ -1,6 +1,6 @@
 """The order in which an update multiplies positions: n_updates counts a change of the last bit (compiled)."""
 
-from ptn_backtest.compiled import compiled
+from ptn_backtest.compiled import inlined
 from ptn_backtest.ledger.book import (
     BY_CLOSE,
     CURSOR,
@@ -8,14 +8,14 @@ from ptn_backtest.ledger.book import (
     N_OPEN,
     NONE_MS,
     PORTFOLIO_LEDGER,
-    SETTLED,
+    REGROUPED,
     Book,
 )
 from ptn_backtest.ledger.timeline import Timeline
 from ptn_backtest.ledger.valuing import is_closed, is_open
 
 
-@compiled
+@inlined
 def choose_sequence(book: Book, timeline: Timeline, until_ms: int) -> None:
     """Set the order of products for an update.
 
@@ -39,7 +39,7 @@ def choose_sequence(book: Book, timeline: Timeline, until_ms: int) -> None:
     list_open(book, timeline)
 
 
-@compiled
+@inlined
 def list_open(book: Book, timeline: Timeline) -> None:
     """List the open positions in the order of products; the closed ones will be multiplied anew."""
     for pair in range(len(book.pairs)):
@@ -51,10 +51,10 @@ def list_open(book: Book, timeline: Timeline) -> None:
             n_open += 1
             book.pairs[timeline.columns.positions[i].pair].open = True
     book.step[N_OPEN] = n_open
-    book.clock[SETTLED] = NONE_MS
+    book.clock[REGROUPED] = 1
 
 
-@compiled
+@inlined
 def multiply_closed(book: Book, timeline: Timeline) -> None:
     """Products over the closed positions; at ticks they come before the open ones."""
     for ledger in range(len(book.ledgers)):
@@ -74,7 +74,7 @@ def multiply_closed(book: Book, timeline: Timeline) -> None:
                 row.closed_carry *= holding.fee
 
 
-@compiled
+@inlined
 def _by_close(book: Book, timeline: Timeline) -> None:
     for pair in range(len(book.pairs)):
         book.pairs[pair].placed = False
@@ -92,7 +92,7 @@ def _by_close(book: Book, timeline: Timeline) -> None:
             at += 1
 
 
-@compiled
+@inlined
 def _place_pair(book: Book, timeline: Timeline, pair: int, at: int) -> int:
     """Put a pair's positions into the sequence from place `at` on; the place after them."""
     for closed in (True, False):
@@ -104,7 +104,7 @@ def _place_pair(book: Book, timeline: Timeline, pair: int, at: int) -> int:
     return at
 
 
-@compiled
+@inlined
 def _is(book: Book, timeline: Timeline, i: int, closed: bool) -> bool:
     """Whether position i has orders and is closed, or open."""
     known = book.holdings[i].known

@@ -1,7 +1,7 @@
 """The ticks of a step: every minute, and every second near its ends (compiled)."""
 
 from ptn_backtest.clock import MINUTE_MS, SECOND_MS
-from ptn_backtest.compiled import compiled
+from ptn_backtest.compiled import inlined
 from ptn_backtest.ledger.blocks import take_block
 from ptn_backtest.ledger.book import LIQUIDATED, NONE_MS, Book
 from ptn_backtest.ledger.timeline import Timeline
@@ -11,7 +11,7 @@ ONLY_SECONDS_MS = 30 * MINUTE_MS
 """A step of at most this length has a tick every second."""
 
 
-@compiled
+@inlined
 def walk_ticks(
     book: Book, timeline: Timeline, prices: PriceTable, start_ms: int, target_ms: int
 ) -> None:
@@ -27,7 +27,7 @@ def walk_ticks(
         at_ms += step_ms * take_block(book, timeline, prices, at_ms, step_ms, n_ticks)
 
 
-@compiled
+@inlined
 def ticks_ahead(at_ms: int, target_ms: int, only_seconds: bool) -> tuple[int, int]:
     """Step size from a tick on, ms, and how many ticks there are before it changes."""
     second_ms = at_ms - at_ms % SECOND_MS
