@@ -14,7 +14,7 @@ from ptn_backtest.errors import BacktestError, ConfigError
 from ptn_backtest.ledger.checkpoint import PerfLedger
 from ptn_backtest.ledger.estimate import estimated_ticks
 from ptn_backtest.ledger.manager import LedgerSettings, PerfLedgerManager, TraderOutcome, TraderUnit
-from ptn_backtest.ledger.timeline import build_timeline, open_ranges
+from ptn_backtest.ledger.timeline import build_timelines, open_ranges
 from ptn_backtest.ledger.windows import second_windows
 from ptn_backtest.positions.manager import PositionManager, up_to
 from ptn_backtest.prices.candles import CandleSource
@@ -94,15 +94,12 @@ class BacktestManager:
         self._execution = open_execution(parallel_mode, candles, n_traders=n_traders)
         self._watcher = watcher or NobodyWatches()
         self._done: dict[str, tuple[TraderUnit, _Outcome]] = {}
-        timelines = {
-            hotkey: build_timeline(
-                mine,
-                (account_sizes or {}).get(hotkey, ()),
-                settings.rulebook,
-                use_slippage=settings.use_slippage,
-            )
-            for hotkey, mine in self.positions.by_hotkey().items()
-        }
+        timelines = build_timelines(
+            self.positions.by_hotkey(),
+            account_sizes or {},
+            settings.rulebook,
+            use_slippage=settings.use_slippage,
+        )
         needs = open_ranges(timelines.values(), end_ms)
         self.warnings = list(require_candles(candles, needs, missing_candles))
         pairs = [TradePair.from_trade_pair_id(pair) for pair in needs]
