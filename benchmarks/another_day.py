@@ -39,8 +39,7 @@ def measure_another_day(work: Workload, n_days: int) -> dict[str, Any]:
         hotkey: json.dumps(state.to_dict())
         for hotkey, state in history.perf_ledger_manager.states.items()
     }
-    # the update before is named too: second candles are read from where its step begins
-    more, plan = _manager(inputs, positions, times[-2:])
+    more, plan = _manager(inputs, positions, times[-1:], candles_from_ms=times[-2])
     more.perf_ledger_manager.states.update(
         (hotkey, LedgerState.from_dict(json.loads(text))) for hotkey, text in stored.items()
     )
@@ -62,7 +61,7 @@ def measure_another_day(work: Workload, n_days: int) -> dict[str, Any]:
 
 
 def _manager(
-    inputs: Inputs, positions: PositionManager, times: list[int]
+    inputs: Inputs, positions: PositionManager, times: list[int], candles_from_ms: int | None = None
 ) -> tuple[BacktestManager, float]:
     begun = time.perf_counter()
     manager = BacktestManager(
@@ -73,6 +72,7 @@ def _manager(
         account_sizes=inputs.account_sizes,
         missing_candles="hold",
         update_times_ms=times,
+        candles_from_ms=candles_from_ms,
     )
     return manager, time.perf_counter() - begun
 

@@ -18,7 +18,7 @@ from ptn_backtest.ledger.timeline import build_timelines, open_ranges
 from ptn_backtest.ledger.windows import second_windows
 from ptn_backtest.positions.manager import PositionManager, up_to
 from ptn_backtest.prices.candles import CandleSource
-from ptn_backtest.prices.coverage import require_candles
+from ptn_backtest.prices.coverage import Ranges, require_candles
 from ptn_backtest.prices.lookup import FoundPrice, price_at
 from ptn_backtest.prices.table import PriceTable, price_table
 from ptn_backtest.sources.plagiarism import PlagiarismEvent
@@ -62,6 +62,7 @@ class BacktestManager:
         update_times_ms: Sequence[int] | None = None,
         plagiarism_events: Sequence[PlagiarismEvent] = (),
         watcher: Watcher | None = None,
+        candles_from_ms: int | None = None,
     ) -> None:
         """Read the candles and make every trader's timeline; no ledger is built yet.
 
@@ -79,6 +80,8 @@ class BacktestManager:
             update_times_ms: exact update times in place of start, end and interval.
             plagiarism_events: recorded ones, in time order.
             watcher: told how far the ledgers are.
+            candles_from_ms: where given, no earlier candles are read: all ledgers are going to be
+                continued from states whose last update this was, or begin later.
 
         Raises:
             ConfigError: the times are out of order.
@@ -100,19 +103,21 @@ class BacktestManager:
             settings.rulebook,
             use_slippage=settings.use_slippage,
         )
-        needs = open_ranges(timelines.values(), end_ms)
+        needs = open_ranges(timelines.values(), end_ms, candles_from_ms)
         self.warnings = list(require_candles(candles, needs, missing_candles))
-        pairs = [TradePair.from_trade_pair_id(pair) for pair in needs]
-        ranges = {pair: (mine[0][0], end_ms) for pair, mine in needs.items()}
+        windows = second_windows(timelines.values(), self.update_times_ms, candles_from_ms)
         self.perf_ledger_manager = PerfLedgerManager(
             settings=settings,
             timelines=timelines,
             prices=price_table(
-                candles, pairs, ranges, second_windows(timelines.values(), self.update_times_ms)
+                candles,
+                [TradePair.from_trade_pair_id(pair) for pair in needs],
+                {pair: (held[0][0], end_ms) for pair, held in needs.items() if held},
+                windows,
             ),
             price_rows={pair: row for row, pair in enumerate(needs)},
         )
-        self.warnings += _without_seconds(pairs, self.perf_ledger_manager.prices)
+        self.warnings += _without_seconds(needs, self.perf_ledger_manager.prices)
         self.timings: dict[str, float] = {"ledgers": 0.0, "rules": 0.0}
         lookback_ms = settings.rulebook.eliminations.closing_price_ms
 
@@ -255,12 +260,12 @@ class BacktestManager:
             self.network.close(elimination, unit.timeline, manager.states[hotkey])
 
 
-def _without_seconds(pairs: Sequence[TradePair], prices: PriceTable) -> list[str]:
+def _without_seconds(needs: Mapping[str, Ranges], prices: PriceTable) -> list[str]:
     """A sentence on pairs without any second candle: such a run is usual, but coarser."""
     lacking = [
-        pair.trade_pair_id
-        for pair, row in zip(pairs, prices.rows, strict=True)
-        if row["second_first"] == row["second_last"]
+        pair
+        for (pair, held), row in zip(needs.items(), prices.rows, strict=True)
+        if held and row["second_first"] == row["second_last"]
     ]
     sentence = (
         f"no second candles of {', '.join(lacking)}: around orders and updates, where the network "

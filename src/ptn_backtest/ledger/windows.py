@@ -9,7 +9,7 @@ from ptn_backtest.clock import MINUTE_MS, SECOND_MS
 from ptn_backtest.ledger.ticks import ONLY_SECONDS_MS
 from ptn_backtest.ledger.timeline import TraderTimeline
 from ptn_backtest.positions.columns import Ints
-from ptn_backtest.prices.table import Windows
+from ptn_backtest.prices.candles import Windows
 
 _EDGE_MS = MINUTE_MS + 2 * SECOND_MS
 """A step begins and ends with seconds for at most a minute; a tick is asked for its whole second."""

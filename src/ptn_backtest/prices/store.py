@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from ptn_backtest.clock import NEVER_MS, format_time
 from ptn_backtest.errors import CandleError
 from ptn_backtest.prices.candle_file import (
+    EVER,
     REPLAY_COLUMNS,
     SCHEMA,
     VALUES,
@@ -34,9 +35,10 @@ from ptn_backtest.prices.candle_file import (
     file_extent,
     read_file,
     replacing,
+    touches,
     write_file,
 )
-from ptn_backtest.prices.candles import Candles, Timespan
+from ptn_backtest.prices.candles import Candles, Timespan, Windows
 from ptn_backtest.trade_pairs import TradePair
 
 log = logging.getLogger(__name__)
@@ -44,6 +46,7 @@ log = logging.getLogger(__name__)
 FORMAT = "ptn-backtest candle store"
 FORMAT_VERSION = 1
 _N_EXAMPLES = 3
+_NO_CANDLES = Candles(np.empty(0, dtype=np.int64), np.empty(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,19 +164,37 @@ class CandleStore:
         Raises:
             CandleError: a file is damaged, lacks a column, or holds candles no replay can use.
         """
-        table = self.read_table(trade_pair_id, timespan, start_ms, end_ms, REPLAY_COLUMNS)
-        candles = Candles(table["timestamp_ms"].to_numpy(), table["close"].to_numpy())
-        early = np.append(False, candles.start_ms[1:] <= candles.start_ms[:-1])[: len(candles)]
-        bad = early | ~((candles.close > 0) & (candles.close < np.inf))
-        if bad.any():
-            first = bad.argmax()
-            what = "twice or out of order" if early[first] else f"with close {candles.close[first]}"
-            raise CandleError(
-                f"{self._folder(trade_pair_id, timespan)} holds the candle of "
-                f"{format_time(int(candles.start_ms[first]))} {what}: see all such with "
-                "'ptn-backtest candles check', then delete the file and import it again"
-            )
-        return candles
+        window = np.array([[start_ms, end_ms]], dtype=np.int64)
+        parts = [_NO_CANDLES, *self.read_windows(trade_pair_id, timespan, window)]
+        return Candles(
+            np.concatenate([part.start_ms for part in parts]),
+            np.concatenate([part.close for part in parts]),
+        )
+
+    def read_windows(
+        self, trade_pair_id: str, timespan: Timespan, windows: Windows
+    ) -> Iterator[Candles]:
+        """Candles that start in one of these windows, ascending, file by file.
+
+        Raises:
+            CandleError: as `read`.
+        """
+        windows = np.asfortranarray(windows)  # each file searches in both columns
+        before_ms = -NEVER_MS
+        for path in self._files(trade_pair_id, timespan, windows):
+            table = read_file(path, REPLAY_COLUMNS, windows)
+            there = Candles(table["timestamp_ms"].to_numpy(), table["close"].to_numpy())
+            earlier_ms = np.concatenate(([before_ms], there.start_ms))[: len(there)]
+            early = there.start_ms <= earlier_ms
+            if early.any():
+                raise _unusable(path, there.start_ms[early.argmax()], "twice or out of order")
+            candles = there.within(windows)
+            bad = ~((candles.close > 0) & (candles.close < np.inf))
+            if bad.any():
+                first = bad.argmax()
+                raise _unusable(path, candles.start_ms[first], f"with close {candles.close[first]}")
+            before_ms = int(there.start_ms[-1]) if len(there) else before_ms
+            yield candles
 
     def read_table(
         self,
@@ -188,12 +209,14 @@ class CandleStore:
         Raises:
             CandleError: a file is damaged, or lacks a column.
         """
-        tables = [
-            read_file(path, columns, start_ms, end_ms)
-            for path in self._files(trade_pair_id, timespan, start_ms, end_ms)
-        ]
+        window = np.array([[start_ms, end_ms]], dtype=np.int64)
+        files = self._files(trade_pair_id, timespan, window)
+        tables = [read_file(path, columns, window) for path in files]
         empty = pa.schema([SCHEMA.field(name) for name in columns]).empty_table()
-        return pa.concat_tables([empty, *tables])
+        table = pa.concat_tables([empty, *tables])
+        times = table["timestamp_ms"].to_numpy()
+        inside = (times >= start_ms) & (times <= end_ms)
+        return table if inside.all() else table.filter(inside)
 
     def write(self, trade_pair_id: str, timespan: Timespan, table: pa.Table) -> Written:
         """Add candles; one that is there already is replaced, and of two in `table` the last counts.
@@ -233,21 +256,17 @@ class CandleStore:
     def _folder(self, trade_pair_id: str, timespan: Timespan) -> Path:
         return self.root / timespan / trade_pair_id
 
-    def _files(
-        self,
-        trade_pair_id: str,
-        timespan: Timespan,
-        start_ms: int = -NEVER_MS,
-        end_ms: int = NEVER_MS,
-    ) -> list[Path]:
-        """Files whose period overlaps [start_ms, end_ms], in time order."""
+    def _files(self, trade_pair_id: str, timespan: Timespan, windows: Windows = EVER) -> list[Path]:
+        """Files whose period has a moment in one of these windows, in time order."""
         folder = self._folder(trade_pair_id, timespan)
         if not folder.is_dir():
             return []
         # names, not paths: a year of second candles has many files, and is asked for many times
         names = sorted(name for name in os.listdir(folder) if name.endswith(".parquet"))  # noqa: PTH208
         return [
-            folder / name for name in names if _overlaps(folder, name, timespan, start_ms, end_ms)
+            folder / name
+            for name in names
+            if touches(windows, *_period_bounds(folder, name, timespan))
         ]
 
     @contextmanager
@@ -279,6 +298,13 @@ def _read_about(root: Path) -> dict[str, Any]:
             f"reads {FORMAT_VERSION}: install the version that wrote it ({about.get('created_by')})"
         )
     return about
+
+
+def _unusable(path: Path, start_ms: np.int64, what: str) -> CandleError:
+    return CandleError(
+        f"{path} holds the candle of {format_time(int(start_ms))} {what}: see all such with "
+        "'ptn-backtest candles check', then delete the file and import it again"
+    )
 
 
 def _conforming(table: pa.Table, timespan: Timespan) -> pa.Table:
@@ -358,20 +384,20 @@ def _periods(timespan: Timespan, times_ms: NDArray[np.int64]) -> NDArray[np.date
     return moments.astype("datetime64[M]" if timespan is Timespan.MINUTE else "datetime64[D]")
 
 
-def _overlaps(folder: Path, name: str, timespan: Timespan, start_ms: int, end_ms: int) -> bool:
-    bounds = _period_bounds(name.removesuffix(".parquet"), timespan)
+def _period_bounds(folder: Path, name: str, timespan: Timespan) -> tuple[int, int]:
+    """First and last ms of a file's period."""
+    bounds = _bounds_of(name.removesuffix(".parquet"), timespan)
     if bounds is None:
         raise CandleError(
             f"{folder / name} does not belong in a candle store: move it away, and import it with "
             "'ptn-backtest candles import'"
         )
-    first_ms, beyond_ms = bounds
-    return first_ms <= end_ms and start_ms < beyond_ms
+    return bounds
 
 
 @cache
-def _period_bounds(stem: str, timespan: Timespan) -> tuple[int, int] | None:
-    """Begin of a file's period and of the next, ms; None where the name is no period."""
+def _bounds_of(stem: str, timespan: Timespan) -> tuple[int, int] | None:
+    """First and last ms of a period; None where the name is none."""
     period_type = _periods(timespan, np.empty(0, dtype=np.int64)).dtype
     try:
         period = np.array([stem], dtype=period_type)
@@ -380,7 +406,7 @@ def _period_bounds(stem: str, timespan: Timespan) -> tuple[int, int] | None:
     if str(period[0]) != stem or np.isnat(period[0]):
         return None
     first, beyond = np.append(period, period + 1).astype("datetime64[ms]").astype(np.int64)
-    return int(first), int(beyond)
+    return int(first), int(beyond) - 1
 
 
 def _without_leftovers(folder: Path) -> Iterator[Path]:
