@@ -285,20 +285,15 @@ class BacktestManager:
         return [done[unit.timeline.miner_hotkey] for unit in units]
 
     def _begin_watching(self, waiting: Sequence[TraderUnit], ticks: int) -> None:
-        """Tell the watcher how much there is to do, in these units and in the legs after them."""
+        """Tell the watcher how much there is to do: in these units, and as much in later legs."""
         legs = [leg[-1] for leg in self._legs]
         until_ms = waiting[0].update_times_ms[-1] if waiting else legs[-1]
-        later = tuple(t_ms for t_ms in self.update_times_ms if t_ms > until_ms)
-        if later:
-            times = [(*unit.update_times_ms, *later) for unit in waiting]
-            units = (
-                replace(unit, update_times_ms=t) for unit, t in zip(waiting, times, strict=True)
-            )
-            ticks = sum(map(estimated_ticks, units))
-        number = bisect_left(legs, until_ms) + 1
-        self._watcher.begin(
-            f"{number} of {len(legs)}", len(waiting), ticks, self._execution.process_ids()
-        )
+        number = bisect_left(legs, until_ms)
+        done_ms = legs[number - 1] if number else self.update_times_ms[0]
+        share = (legs[-1] - done_ms) / max(until_ms - done_ms, 1)
+        pids = self._execution.process_ids()
+        of_how_many = f"{number + 1} of {len(legs)}"
+        self._watcher.begin(of_how_many, len(waiting), int(ticks * share), pids)
 
     def _done_before(self, unit: TraderUnit) -> Outcome | None:
         """The outcome of an equal unit, from an update that was not finished."""
