@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ptn_backtest.clock import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
-from ptn_backtest.prices.candles import Candles, CandleSource, Timespan, Windows, clipped
+from ptn_backtest.prices.candles import Candles, CandleSource, Timespan, Windows, clipped, window
 from ptn_backtest.prices.store import CandleStore
 from ptn_backtest.prices.table import PriceTable, price_table
 from ptn_backtest.trade_pairs import TradePair
@@ -138,3 +138,12 @@ def test_windows_are_clipped_to_a_range() -> None:
     windows = windows_of([(0, 10), (20, 30), (40, 50)])
     assert clipped(windows, 10, 45).tolist() == [[10, 10], [20, 30], [40, 45]]
     assert clipped(windows, 11, 19).tolist() == []
+
+
+@given(bounds=st.tuples(st.integers(0, 10**7), st.integers(0, 10**7)))
+def test_a_stretch_that_ends_before_it_starts_has_no_candle(bounds: tuple[int, int]) -> None:
+    first, last = min(bounds), max(bounds) + 1
+    everything = np.array([[-(10**9), 10**9]])
+    assert len(window(last, first)) == len(clipped(everything, last, first)) == 0
+    assert window(first, last).tolist() == clipped(everything, first, last).tolist()
+    assert window(first, last).tolist() == [[first, last]]

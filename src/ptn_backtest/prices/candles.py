@@ -43,8 +43,15 @@ Windows: TypeAlias = NDArray[np.int64]
 """Stretches of time as rows (start, end) in ms, both included, ascending and apart."""
 
 
+def window(start_ms: int, end_ms: int) -> Windows:
+    """One window; none where it would end before it starts."""
+    return np.array([[start_ms, end_ms]][: start_ms <= end_ms], dtype=np.int64).reshape(-1, 2)
+
+
 def clipped(windows: Windows, start_ms: int, end_ms: int) -> Windows:
     """What of these windows lies in [start_ms, end_ms]."""
+    if end_ms < start_ms:
+        return windows[:0]
     touching = (windows[:, 0] <= end_ms) & (windows[:, 1] >= start_ms)
     return np.clip(windows[touching], start_ms, end_ms)
 

@@ -36,7 +36,7 @@ from ptn_backtest.prices.candle_file import (
     replacing,
     write_file,
 )
-from ptn_backtest.prices.candles import Candles, Ranges, Timespan, Windows, merged_ranges
+from ptn_backtest.prices.candles import Candles, Ranges, Timespan, Windows, merged_ranges, window
 from ptn_backtest.prices.known_missing import read_known_missing, write_known_missing
 from ptn_backtest.prices.periods import period_files, periods, pieces_by_period
 from ptn_backtest.trade_pairs import TradePair
@@ -164,8 +164,8 @@ class CandleStore:
         Raises:
             CandleError: a file is damaged, lacks a column, or holds candles no replay can use.
         """
-        window = np.array([[start_ms, end_ms]], dtype=np.int64)
-        parts = [_NO_CANDLES, *self.read_windows(trade_pair_id, timespan, window)]
+        wanted = window(start_ms, end_ms)
+        parts = [_NO_CANDLES, *self.read_windows(trade_pair_id, timespan, wanted)]
         return Candles(
             np.concatenate([part.start_ms for part in parts]),
             np.concatenate([part.close for part in parts]),
@@ -209,9 +209,9 @@ class CandleStore:
         Raises:
             CandleError: a file is damaged, or lacks a column.
         """
-        window = np.array([[start_ms, end_ms]], dtype=np.int64)
-        files = self._files(trade_pair_id, timespan, window)
-        tables = [read_file(path, columns, window) for path in files]
+        wanted = window(start_ms, end_ms)
+        files = self._files(trade_pair_id, timespan, wanted)
+        tables = [read_file(path, columns, wanted) for path in files]
         empty = pa.schema([SCHEMA.field(name) for name in columns]).empty_table()
         table = pa.concat_tables([empty, *tables])
         times = table["timestamp_ms"].to_numpy()
@@ -280,7 +280,7 @@ class CandleStore:
         folder = self._missing_folder(trade_pair_id, timespan)
         found = [
             each
-            for path in period_files(folder, ".json", timespan, np.array([[start_ms, end_ms]]))
+            for path in period_files(folder, ".json", timespan, window(start_ms, end_ms))
             for name, ranges in read_known_missing(path).items()
             if provider in (None, name)
             for each in ranges

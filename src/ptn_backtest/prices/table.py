@@ -13,6 +13,7 @@ from ptn_backtest.prices.candles import (
     Windows,
     clipped,
     read_windows,
+    window,
 )
 from ptn_backtest.sessions import session_edges
 from ptn_backtest.trade_pairs import TradePair
@@ -100,7 +101,7 @@ def _wanted(
         return _NO_WINDOWS
     start_ms, end_ms = whole[0] - whole[0] % timespan.ms, whole[1]
     if timespan is Timespan.MINUTE or second_windows is None:
-        return np.array([[start_ms, end_ms]], dtype=np.int64)
+        return window(start_ms, end_ms)
     return clipped(second_windows, start_ms, end_ms)
 
 
