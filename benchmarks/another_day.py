@@ -1,83 +1,65 @@
 """What one more day costs on a history that has been replayed, in this process.
 
 The day is the same in all measurements, the last of the network; the history before it is short or
-long. A measurement builds ledgers up to the day, stores their states as JSON, reads them back, and
-continues from them. Rules are off: their state is not stored yet.
+long. A measurement runs the history, with its states stored, then continues the run by the day, as
+`ptn-backtest continue` does; and it runs history and day at once, to compare.
 """
 
 import json
-import time
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.replay import config_of
+from benchmarks.replay import Seconds, config_of, timed_run
 from benchmarks.workload import Workload
-from ptn_backtest.backtest.loading import Inputs, load_inputs
-from ptn_backtest.backtest.manager import BacktestManager
+from ptn_backtest.cli.unfinished import begin_states, continued_states
 from ptn_backtest.clock import DAY_MS
-from ptn_backtest.ledger.state import LedgerState
-from ptn_backtest.positions.manager import PositionManager
+from ptn_backtest.results.run_folder import RUN_FILE
+from ptn_backtest.results.states import StateFolder
+
+_TABLES = ("checkpoints", "ledgers", "positions", "events", "scores")
 
 
 def measure_another_day(work: Workload, n_days: int) -> dict[str, Any]:
     """Replay `n_days` before the last day, then continue by the last day.
 
+    Positions that were closed before the history are left out, so that a short history is one.
+
     Returns:
-        Seconds: `full_plan` and `full_ledgers` of the history with the day, built at once; `plan`
-        (timelines and candles) and `ledgers` of the day alone, from the states. Loading the
-        positions is in none of them. And what there was: positions, orders, orders of the day.
+        {"day": of the continued run, "full": of the run at once}: each {"seconds", "cpu_seconds"} by
+        phase. And what there was: days, traders, orders, bytes of the stored states.
     """
-    inputs = load_inputs(config_of(work, work.candles.parent))
     last_ms = work.end_ms - DAY_MS
-    begin_ms = last_ms - n_days * DAY_MS
-    positions = PositionManager([p for p in inputs.positions if p.open_ms >= begin_ms])
-    times = list(range(begin_ms + DAY_MS, work.end_ms + 1, DAY_MS))
-    full, full_plan = _manager(inputs, positions, times)
-    full.run()
-    history, _ = _manager(inputs, positions, times[:-1])
-    history.run()
-    stored = {
-        hotkey: json.dumps(state.to_dict())
-        for hotkey, state in history.perf_ledger_manager.states.items()
-    }
-    # the update before is named too: second candles are read from where its step begins
-    more, plan = _manager(inputs, positions, times[-2:])
-    more.perf_ledger_manager.states.update(
-        (hotkey, LedgerState.from_dict(json.loads(text))) for hotkey, text in stored.items()
-    )
-    more.run()
-    _refuse_differences(more, full)
-    moments = [order.processed_ms for position in positions for order in position.orders]
-    return {
-        "days": n_days,
-        "traders": len(positions.hotkeys),
-        "positions": len(positions),
-        "orders": len(moments),
-        "orders_of_the_day": sum(moment > last_ms for moment in moments),
-        "full_plan": full_plan,
-        "full_ledgers": full.timings["ledgers"],
-        "plan": plan,
-        "ledgers": more.timings["ledgers"],
-        "state_bytes": sum(map(len, stored.values())),
-    }
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        config = replace(
+            config_of(work, folder), start_time_ms=last_ms - n_days * DAY_MS, history="range"
+        )
+        before = replace(config, end_time_ms=last_ms)
+        timed_run(before, folder / "continued", begin_states(before, folder / "begun"))
+        states = StateFolder(folder / "continued")
+        day = timed_run(config, folder / "continued", continued_states(states, config))
+        full = timed_run(config, folder / "full", begin_states(config, folder / "begun"))
+        _refuse_differences(folder / "continued", folder / "full")
+        info = json.loads((folder / "full" / RUN_FILE).read_text())
+        stored = (folder / "continued" / "states").rglob("*")
+        return {
+            "days": n_days,
+            "traders": info["counts"]["traders"],
+            "orders": info["counts"]["orders"],
+            "state_bytes": sum(path.stat().st_size for path in stored if path.is_file()),
+            "day": _figures(day),
+            "full": _figures(full),
+        }
 
 
-def _manager(
-    inputs: Inputs, positions: PositionManager, times: list[int]
-) -> tuple[BacktestManager, float]:
-    begun = time.perf_counter()
-    manager = BacktestManager(
-        positions,
-        inputs.candles,
-        times[0],
-        times[-1],
-        account_sizes=inputs.account_sizes,
-        missing_candles="hold",
-        update_times_ms=times,
-    )
-    return manager, time.perf_counter() - begun
+def _figures(found: tuple[Seconds, Seconds]) -> dict[str, Seconds]:
+    return {"seconds": found[0], "cpu_seconds": found[1]}
 
 
-def _refuse_differences(more: BacktestManager, full: BacktestManager) -> None:
-    for hotkey, state in full.perf_ledger_manager.states.items():
-        if more.perf_ledger_manager.states[hotkey].to_dict() != state.to_dict():
-            raise SystemExit(f"{hotkey}: a continued ledger differs from one built at once")
+def _refuse_differences(mine: Path, theirs: Path) -> None:
+    for table in _TABLES:
+        one, other = (folder / f"{table}.parquet" for folder in (mine, theirs))
+        if one.read_bytes() != other.read_bytes():
+            raise SystemExit(f"{table}: a continued run differs from one at once")

@@ -27,6 +27,9 @@ from ptn_backtest.results.run_folder import RUN_FILE, versions
 HISTORIES = (30, 120, 360)
 """Days before the one that is measured alone, where the network has so many."""
 
+_REPLAYING = tuple(phase for phase in PHASES if phase not in ("gather", "write", "report"))
+"""Phases of the replay itself: the output is that of the whole run, also after one more day."""
+
 Figures = dict[str, Any]
 
 
@@ -107,7 +110,14 @@ def measure_days(work: Workload, repeats: int) -> list[Figures]:
     found = []
     for days in [days for days in HISTORIES if days < n_days] or [n_days - 2]:
         runs = [measured("another_day", work, n_days=days) for _ in range(repeats)]
-        found.append({name: min(run[name] for run in runs) for name in runs[0]})
+        best = {
+            which: {
+                kind: {phase: min(run[which][kind][phase] for run in runs) for phase in PHASES}
+                for kind in ("seconds", "cpu_seconds")
+            }
+            for which in ("day", "full")
+        }
+        found.append({**runs[0], **best})
     return found
 
 
@@ -138,18 +148,27 @@ def _seconds(figures: Figures, *phases: str) -> str:
     return f"{wall:.2f} ({cpu:.2f})"
 
 
-def show_days(days: Sequence[Figures]) -> None:
-    """One line per history."""
-    print("\none more day (seconds; rules off, positions loaded)")
-    print(f"{'history':>8}{'orders':>10}{'of the day':>12}{'plan':>8}{'ledgers':>9}", end="")
-    print(f"{'full plan':>11}{'ledgers':>9}{'full / day':>12}{'states':>9}")
-    for each in days:
-        full, day = each["full_plan"] + each["full_ledgers"], each["plan"] + each["ledgers"]
-        print(
-            f"{each['days']:>8}{each['orders']:>10,}{each['orders_of_the_day']:>12,}"
-            f"{each['plan']:>8.2f}{each['ledgers']:>9.2f}{each['full_plan']:>11.2f}"
-            f"{each['full_ledgers']:>9.2f}{full / day:>11.1f}x{each['state_bytes'] / 1e6:>7.1f}MB"
+def show_days(days: Sequence[Figures], clock: str) -> None:
+    """A column per history: seconds of one more day, and what it is of a run at once."""
+
+    def line(name: str, values: Sequence[str]) -> None:
+        print(f"{name:<34}" + "".join(f"{value:>20}" for value in values))
+
+    print("\none more day")
+    line("days before", [str(each["days"]) for each in days])
+    line("orders", [f"{each['orders']:,}" for each in days])
+    print("seconds (of the processor)")
+    for phase in PHASES:
+        line(f"  {phase}", [_seconds(each["day"], phase) for each in days])
+    line("  all", [_seconds(each["day"], *PHASES) for each in days])
+    line("  a run at once", [_seconds(each["full"], *PHASES) for each in days])
+    line("states, MB", [f"{each['state_bytes'] / 1e6:.1f}" for each in days])
+    for name, phases in (("at once / day", tuple(PHASES)), ("  without output", _REPLAYING)):
+        full, day = (
+            [sum(each[which][clock][phase] for phase in phases) for each in days]
+            for which in ("full", "day")
         )
+        line(name, [f"{f / d:.1f}" for f, d in zip(full, day, strict=True)])
 
 
 def machine() -> Figures:
@@ -185,7 +204,7 @@ def main() -> None:
         print("\nyear against network, per tick:", _listed(figures["growth"]))
     if given.day:
         figures["days"] = measure_days(made[given.sizes[-1]], given.repeats)
-        show_days(figures["days"])
+        show_days(figures["days"], given.clock)
     if given.golden:
         times = golden_times(given.golden, given.repeats)
         ours, reference = sum(each.ours for each in times), sum(each.reference for each in times)

@@ -1,42 +1,51 @@
 """A whole replay of a network in this process: seconds by phase, counts, peak memory."""
 
+import json
 import resource
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeAlias
 
 from benchmarks.stopwatch import Stopwatch
 from benchmarks.workload import Workload
 from ptn_backtest.backtest.config import BacktestConfig
+from ptn_backtest.backtest.legs import LegStore
 from ptn_backtest.backtest.run import run_backtest
 from ptn_backtest.cli.unfinished import begin_states
 from ptn_backtest.report.html import write_report
-from ptn_backtest.results.run_folder import write_run
+from ptn_backtest.results.run_folder import RUN_FILE, write_run
+from ptn_backtest.results.states import StateFolder
+
+Seconds: TypeAlias = dict[str, float]
+"""{phase: seconds}."""
 
 _DATABASE = "ptn_backtest.sources.database.source:DatabasePositionOrderSource"
 _MANAGER = "ptn_backtest.backtest.manager:BacktestManager"
 _KEEPER = "ptn_backtest.backtest.leg_keeping:LegKeeper"
 _PLACES = {
-    "ptn_backtest.backtest.loading:load_inputs": "change",
+    "ptn_backtest.backtest.run:load_inputs": "change",
     f"{_DATABASE}.read": "load",
+    f"{_DATABASE}.read_table": "load",
     f"{_DATABASE}.read_account_sizes": "load",
     f"{_DATABASE}.read_plagiarism_events": "load",
     "ptn_backtest.backtest.loading:convert": "convert",
     f"{_MANAGER}.__init__": "plan",
     f"{_MANAGER}.run": "rules",
     f"{_MANAGER}._update_ledgers": "ledgers",
+    f"{_KEEPER}.recall": "recall",
     f"{_KEEPER}.keep_ledgers": "store",
     f"{_KEEPER}.keep_rules": "store",
     "ptn_backtest.ledger.builder:run_updates": "kernel",
 }
 
 PHASES = {
-    "load": "rows of the database, as records",
+    "load": "the database, as columns or as records",
     "convert": "records judged, as positions",
     "change": "what-if and slippage, which are off, and the time range",
     "plan": "timelines, check of candles, price table",
+    "recall": "what was done before, out of stored states",
     "kernel": "compiled: every tick of every ledger",
     "ledgers": "Python around the kernel: state in, state and history out",
     "rules": "challenge, eliminations, scores; and anew the ledgers of those who leave",
@@ -72,22 +81,40 @@ def measure_replay(work: Workload, folder: Path) -> dict[str, Any]:
         `seconds` and `cpu_seconds` by phase; peak_bytes of this process; the counts of the run, and
         how many traders were eliminated and liquidated.
     """
+    config = config_of(work, folder.parent)
+    unfinished = folder.with_name("unfinished")
+    seconds, cpu_seconds = timed_run(config, folder, begin_states(config, unfinished))
+    info = json.loads((folder / RUN_FILE).read_text())
+    return {
+        "seconds": seconds,
+        "cpu_seconds": cpu_seconds,
+        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1_024,
+        "counts": info["counts"],
+        "eliminations": len(info["eliminations"]),
+        "liquidations": len(info["liquidations"]),
+    }
+
+
+def timed_run(
+    config: BacktestConfig, folder: Path, open_store: Callable[[Sequence[int]], LegStore]
+) -> tuple[Seconds, Seconds]:
+    """Replay with stored states, write run folder and report; seconds and CPU seconds by phase."""
     watch = Stopwatch()
+    opened: list[LegStore] = []
+
+    def remembered(times_ms: Sequence[int]) -> LegStore:
+        opened.append(open_store(times_ms))
+        return opened[0]
+
     with watch.watching(_PLACES), watch.phase("gather"):
-        config, unfinished = config_of(work, folder.parent), folder.with_name("unfinished")
-        result = run_backtest(config, open_store=begin_states(config, unfinished))
+        result = run_backtest(config, open_store=remembered)
         with watch.phase("write"):
-            write_run(folder, result, overwrite=True, states_of=unfinished)
+            (store,) = opened
+            states = store.folder.parent if isinstance(store, StateFolder) else None
+            write_run(folder, result, overwrite=True, states_of=states)
         with watch.phase("report"):
             write_report(folder, result)
-    return {
-        "seconds": _by_phase(watch.seconds),
-        "cpu_seconds": _by_phase(watch.cpu_seconds),
-        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1_024,
-        "counts": dict(result.counts),
-        "eliminations": len(result.eliminations),
-        "liquidations": len(result.liquidations),
-    }
+    return _by_phase(watch.seconds), _by_phase(watch.cpu_seconds)
 
 
 def warm_up() -> float:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ptn_backtest.positions.order import Order, OrderType
     from ptn_backtest.positions.position import Position
     from ptn_backtest.prices.store import CandleStore
+    from ptn_backtest.results.run import Run, load_run
     from ptn_backtest.rulebook import Rulebook
     from ptn_backtest.sources.database import DatabasePositionOrderSource
     from ptn_backtest.sources.locate import open_source
@@ -41,10 +42,12 @@ _HOMES = {
     "PositionManager": "positions.manager",
     "PositionQuery": "sources.records",
     "Rulebook": "rulebook",
+    "Run": "results.run",
     "RunResult": "backtest.result",
     "TradePair": "trade_pairs",
     "convert": "positions.conversion",
     "load_config": "backtest.config",
+    "load_run": "results.run",
     "open_source": "sources.locate",
     "run_backtest": "backtest.run",
 }
@@ -64,10 +67,12 @@ __all__ = [
     "PositionManager",
     "PositionQuery",
     "Rulebook",
+    "Run",
     "RunResult",
     "TradePair",
     "convert",
     "load_config",
+    "load_run",
     "open_source",
     "run_backtest",
 ]

@@ -13,7 +13,8 @@
     ├── SlippageError          an order's slippage has no rule
     ├── LedgerError            a ledger cannot be continued from the given state
     ├── ExecutionError         workers died, or a cluster cannot be used
-    └── BundleError            a replay bundle is malformed
+    ├── BundleError            a replay bundle is malformed
+    └── QueryError             a query on a run's tables cannot be answered
 
 Each message says what was wrong, where, and what to do.
 """
@@ -73,3 +74,7 @@ class LedgerError(BacktestError):
 
 class BundleError(BacktestError):
     """A replay bundle is malformed or incomplete."""
+
+
+class QueryError(BacktestError):
+    """A query on a run's tables is malformed, names what is not there, or is refused."""

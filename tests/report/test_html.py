@@ -188,3 +188,15 @@ def test_golden_runs_make_sound_pages(name: str, shared: Path) -> None:
     page = Page(render_report(result))
     assert page.says("Performance report")
     assert len(render_report(result)) < 30_000 * len(result.ledgers) + 40_000
+
+
+def test_a_trader_shows_where_its_change_came_from() -> None:
+    text = " ".join(Page(render_report(made_run())).text)
+    shown = re.findall(
+        r"Where the change came from\s+Change\s+(\S+)\s+Price\s+(\S+)\s+Spread\s+(\S+)\s+Carry\s+(\S+)"
+        r"\s+Slippage\s+(\S+)",
+        text,
+    )
+    # ln 1.05, all of it by prices: the made ledger booked no fee, and its orders had no slippage
+    assert shown[0] == ("+4.879%", "+4.879%", "0.000%", "0.000%", "0.000%")
+    assert len(shown) == 3

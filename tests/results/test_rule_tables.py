@@ -138,4 +138,4 @@ def test_the_tables_hold_their_format_version(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", network_run())
     for name in ("events", "scores", "order_findings"):
         schema = pq.read_schema(folder / f"{name}.parquet")
-        assert schema.metadata[b"ptn_backtest.format_version"] == b"2"
+        assert schema.metadata[b"ptn_backtest.format_version"] == b"3"

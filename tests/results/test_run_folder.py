@@ -16,10 +16,12 @@ from ptn_backtest.results.tables import Ledgers
 from tests.results.made_runs import golden_run, made_run
 
 FILES = [
+    "attribution",
     "checkpoints",
     "events",
     "ledgers",
     "order_findings",
+    "orders",
     "positions",
     "rejected",
     "scores",
@@ -90,7 +92,7 @@ def test_equal_runs_differ_in_the_timings_alone(tmp_path: Path) -> None:
 
 def test_run_json(tmp_path: Path) -> None:
     info = json.loads((write_run(tmp_path / "run", made_run()) / "run.json").read_text())
-    assert info["format_version"] == 2
+    assert info["format_version"] == 3
     assert info["settings"]["fee"] == "inf"
     assert info["liquidations"][0]["last_known_prices"] == {"BTCUSD": ["nan", 5]}
     assert set(info["versions"]) == {"python", "ptn-backtest", "numpy", "numba", "pyarrow"}

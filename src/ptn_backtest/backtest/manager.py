@@ -19,7 +19,7 @@ from ptn_backtest.errors import BacktestError, ConfigError
 from ptn_backtest.ledger.checkpoint import PerfLedger
 from ptn_backtest.ledger.estimate import estimated_ticks
 from ptn_backtest.ledger.manager import LedgerSettings, PerfLedgerManager, TraderOutcome, TraderUnit
-from ptn_backtest.ledger.timeline import build_timeline
+from ptn_backtest.ledger.timeline import build_timelines
 from ptn_backtest.positions.manager import PositionManager, up_to
 from ptn_backtest.prices.candles import CandleSource
 from ptn_backtest.prices.fingerprint import candle_sum
@@ -102,15 +102,12 @@ class BacktestManager:
         self._watcher = watcher or NobodyWatches()
         self._done: dict[str, tuple[TraderUnit, Outcome]] = {}
         self.timings: dict[str, float] = {"ledgers": 0.0, "rules": 0.0}
-        timelines = {
-            hotkey: build_timeline(
-                mine,
-                (account_sizes or {}).get(hotkey, ()),
-                settings.rulebook,
-                use_slippage=settings.use_slippage,
-            )
-            for hotkey, mine in self.positions.by_hotkey().items()
-        }
+        timelines = build_timelines(
+            self.positions.by_hotkey(),
+            account_sizes or {},
+            settings.rulebook,
+            use_slippage=settings.use_slippage,
+        )
         lookback_ms = settings.rulebook.eliminations.closing_price_ms
 
         @cache

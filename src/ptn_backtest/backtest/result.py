@@ -7,6 +7,7 @@ from typing import Any
 from ptn_backtest.ledger.checkpoint import PerfLedger
 from ptn_backtest.positions.accounting import PositionState
 from ptn_backtest.positions.order_checks import OrderFinding
+from ptn_backtest.positions.order_log import NO_ORDERS, OrderLog
 from ptn_backtest.positions.position import Position
 from ptn_backtest.positions.rejection import Rejection
 from ptn_backtest.rules.events import Elimination, Event
@@ -65,6 +66,7 @@ class RunResult:
         failed_traders: {hotkey: message} of traders that were set aside as a whole.
         warnings: sentences for the reader, such as missing candles that were held.
         synthetic: True where positions or candles are made up for tests.
+        orders: of `positions`, in this sequence, with what each did.
     """
 
     settings: Mapping[str, Any]
@@ -88,3 +90,4 @@ class RunResult:
     failed_traders: Mapping[str, str] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     synthetic: bool = False
+    orders: OrderLog = NO_ORDERS

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -18,7 +18,9 @@ from ptn_backtest.backtest.result import Liquidation, ReplayedPosition, RunResul
 from ptn_backtest.backtest.watching import Watcher
 from ptn_backtest.ledger.checkpoint import PORTFOLIO
 from ptn_backtest.ledger.manager import LedgerSettings, PerfLedgerManager
-from ptn_backtest.positions.accounting import position_states
+from ptn_backtest.positions.accounting import position_states, replay_orders
+from ptn_backtest.positions.columns import accounting_rules, position_columns
+from ptn_backtest.positions.order_log import LogPart, order_log
 from ptn_backtest.positions.position import Position
 from ptn_backtest.positions.recorded_orders import order_columns
 from ptn_backtest.rulebook import Rulebook
@@ -92,7 +94,8 @@ def _gather(
 ) -> RunResult:
     ledgers = manager.perf_ledger_manager
     network = manager.network
-    replayed = [position for part in _replayed(manager) for position in part]
+    parts = list(_replayed(manager))
+    replayed = [position for part, _ in parts for position in part]
     counts = {
         **inputs.conversion.counts,
         **inputs.changes,
@@ -117,6 +120,9 @@ def _gather(
         update_times_ms=manager.update_times_ms,
         ledgers=manager.get_perf_ledgers(),
         positions=replayed,
+        orders=order_log(
+            (part for _, part in parts), rulebook.slippage_from_ms(config.use_slippage)
+        ),
         rejections=inputs.conversion.rejections,
         liquidations=list(liquidations(ledgers)),
         events=network.events,
@@ -154,20 +160,26 @@ def _empty_result(config: BacktestConfig, inputs: Inputs, rulebook: Rulebook) ->
     )
 
 
-def _replayed(manager: BacktestManager) -> Iterable[list[ReplayedPosition]]:
+def _replayed(manager: BacktestManager) -> Iterator[tuple[list[ReplayedPosition], LogPart]]:
     """Each trader's positions with their states, by open time; of those who left, as that left them."""
+    settings = manager.perf_ledger_manager.settings
+    rules = accounting_rules(settings.rulebook, settings.use_slippage)
     timelines = manager.perf_ledger_manager.timelines
     for hotkey in sorted(timelines):
         timeline = timelines[hotkey]
         left = manager.network.held.get(hotkey)
         if left is None:
-            states = position_states(timeline.positions, timeline.arrays.accounts)
+            columns, accounts = timeline.arrays.columns, timeline.arrays.accounts
+            states = position_states(timeline.positions, accounts)
             replayed = list(map(ReplayedPosition, timeline.positions, states))
         else:
             replayed = [ReplayedPosition(*one) for one in left]
-        yield sorted(
-            replayed, key=lambda each: (each.position.open_ms, each.position.position_uuid)
-        )
+            columns = position_columns([one.position for one in replayed], settings.rulebook)
+            accounts = replay_orders(columns, rules)
+        keys = [(each.position.open_ms, each.position.position_uuid) for each in replayed]
+        sequence = sorted(range(len(replayed)), key=keys.__getitem__)
+        part = LogPart(columns, accounts, np.array(sequence, np.int64))
+        yield [replayed[i] for i in sequence], part
 
 
 def liquidations(ledgers: PerfLedgerManager) -> Iterable[Liquidation]:

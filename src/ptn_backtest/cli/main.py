@@ -16,6 +16,9 @@ _COMMANDS = {
     "rules": "ptn_backtest.cli.rules:rules",
     "compare": "ptn_backtest.cli.compare:compare",
     "explain": "ptn_backtest.cli.explain:explain",
+    "query": "ptn_backtest.cli.query:query",
+    "export": "ptn_backtest.cli.export:export",
+    "plot": "ptn_backtest.cli.plot:plot",
     "bundle": "ptn_backtest.cli.bundle:bundle",
 }
 

@@ -143,7 +143,8 @@ def execute(config: "BacktestConfig") -> Path:
     unfinished = unfinished_folder(config)
     with going_on(unfinished):
         result = run_backtest(config, ProgressBar(), begin_states(config, unfinished))
-    return finish(config, result, states_of=unfinished)
+    # without positions there was nothing to store
+    return finish(config, result, states_of=unfinished if unfinished.exists() else None)
 
 
 def finish(

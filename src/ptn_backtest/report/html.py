@@ -29,6 +29,7 @@ from ptn_backtest.report.finding_view import MOST_FINDINGS, finding_groups, trad
 from ptn_backtest.report.network_view import network_view
 from ptn_backtest.report.score_view import leaderboard
 from ptn_backtest.report.standing_view import StandingView, Story, story
+from ptn_backtest.results.attribution import SlippageLog, part_sums, slippage_logs
 from ptn_backtest.results.jsonable import json_ready
 from ptn_backtest.results.run_folder import versions
 from ptn_backtest.results.statistics import (
@@ -85,6 +86,7 @@ class TraderView:
     returns: Chart
     drawdown: Chart
     pairs: Sequence[PairRow]
+    parts: Mapping[str, float]
     best_day: tuple[str, float] | None
     worst_day: tuple[str, float] | None
     positions: Sequence[ReplayedPosition]
@@ -129,7 +131,18 @@ def render_report(result: RunResult) -> str:
     most_positions = min(MOST_POSITIONS, max(5, PAGE_POSITIONS // max(len(ranked), 1)))
     ran = rule_wording.rules_ran(result)
     told = story(result) if ran else None
-    traders = [_trader_view(one, result, told, most_points, most_positions) for one in ranked]
+    slippage = slippage_logs(result.positions, result.orders)
+    traders = [
+        _trader_view(
+            one,
+            result,
+            told,
+            _parts(result, slippage, one.miner_hotkey),
+            most_points,
+            most_positions,
+        )
+        for one in ranked
+    ]
     return environment.get_template("report.html.j2" if traders else "nothing.html.j2").render(
         run=result,
         facts=_facts(result),
@@ -196,6 +209,7 @@ def _trader_view(
     summary: TraderSummary,
     result: RunResult,
     told: Story | None,
+    parts: Mapping[str, float],
     most_points: int,
     most_positions: int,
 ) -> TraderView:
@@ -210,6 +224,7 @@ def _trader_view(
         returns=return_chart(curve, most_points),
         drawdown=drawdown_chart(curve, most_points, None if limit is None else limit / 100),
         pairs=_pair_rows(ledgers),
+        parts=parts,
         best_day=_day(dates, returns, np.argmax),
         worst_day=_day(dates, returns, np.argmin),
         positions=newest_first[:most_positions],
@@ -217,6 +232,14 @@ def _trader_view(
         if told
         else None,
     )
+
+
+def _parts(
+    result: RunResult, slippage: Mapping[str, Mapping[str, SlippageLog]], hotkey: str
+) -> dict[str, float]:
+    """Where the change of a trader's portfolio came from, over all its checkpoints."""
+    portfolio = {PORTFOLIO: result.ledgers[hotkey][PORTFOLIO]}
+    return part_sums(portfolio, slippage.get(hotkey, {}))[PORTFOLIO]
 
 
 def _day(dates: Any, returns: Any, pick: Any) -> tuple[str, float] | None:  # noqa: ANN401

@@ -2,14 +2,17 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ptn_backtest.errors import ConfigError
 
-FORMAT_VERSION = 2
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
+
+FORMAT_VERSION = 3
 """Version of the whole run folder; it rises with every change of a file's columns or keys."""
 
 Column: TypeAlias = tuple[str, pa.DataType]
@@ -23,8 +26,12 @@ def table_schema(columns: Iterable[Column], nullable: Iterable[Column] = ()) -> 
 
 
 def write_table(table: pa.Table, path: Path) -> None:
-    """Write a table; equal tables give equal bytes."""
-    pq.write_table(table, path, compression="zstd")
+    """Write a table; equal tables give equal bytes.
+
+    Floats hardly repeat: a dictionary of them makes files larger and writing slower.
+    """
+    repeating = [f.name for f in table.schema if not pa.types.is_floating(f.type)]
+    pq.write_table(table, path, compression="zstd", use_dictionary=repeating)  # type: ignore[arg-type]
 
 
 def read_table(path: Path, schema: pa.Schema) -> pa.Table:
@@ -36,14 +43,37 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
     try:
         table = pq.read_table(path, partitioning=None)  # "a=b" in a path is not a column
     except (OSError, pa.ArrowInvalid) as error:
-        raise ConfigError(
-            f"{path} cannot be read: {error}. Repeat the run, or restore the file"
-        ) from None
-    if not table.schema.equals(schema):
-        missing = sorted(set(schema.names) - set(table.schema.names))
-        raise ConfigError(
-            f"{path} has other columns than format version {FORMAT_VERSION}"
-            + (f": {', '.join(missing)} missing" if missing else " (types or order differ)")
-            + ". Repeat the run"
-        )
+        raise _unreadable(path, error) from None
+    _require(table.schema, schema, path)
     return table
+
+
+def open_table(path: Path, schema: pa.Schema) -> "ds.Dataset":
+    """A table that has exactly these columns, of which nothing but the footer is read yet.
+
+    Raises:
+        ConfigError: as `read_table`.
+    """
+    import pyarrow.dataset as ds  # noqa: PLC0415 - it imports pandas, where that is installed
+
+    try:
+        found = ds.dataset(path, format="parquet")
+    except (OSError, pa.ArrowInvalid) as error:
+        raise _unreadable(path, error) from None
+    _require(found.schema, schema, path)
+    return found
+
+
+def _unreadable(path: Path, error: Exception) -> ConfigError:
+    return ConfigError(f"{path} cannot be read: {error}. Repeat the run, or restore the file")
+
+
+def _require(found: pa.Schema, schema: pa.Schema, path: Path) -> None:
+    if found.equals(schema):
+        return
+    missing = sorted(set(schema.names) - set(found.names))
+    raise ConfigError(
+        f"{path} has other columns than format version {FORMAT_VERSION}"
+        + (f": {', '.join(missing)} missing" if missing else " (types or order differ)")
+        + ". Repeat the run"
+    )

@@ -8,6 +8,8 @@
     events.parquet       one row per change that the network's rules made
     scores.parquet       one row per evaluation, trader and asset class
     order_findings.parquet  one row per order that the network would not have taken as it is
+    orders.parquet       one row per replayed order, and what it made of its position
+    attribution.parquet  one row per checkpoint: its change, by price, fees and slippage
     states/              what is done, so that the run can be continued (see `results.states`)
 
 Two runs on the same input leave the same bytes, except for `timings` in run.json and `states`. Every column is
@@ -33,7 +35,9 @@ from ptn_backtest.errors import ConfigError
 from ptn_backtest.positions.order_checks import OrderFinding
 from ptn_backtest.positions.rejection import Rejection
 from ptn_backtest.results import rule_tables, tables
+from ptn_backtest.results.attribution import attribution_table, slippage_logs
 from ptn_backtest.results.jsonable import json_ready
+from ptn_backtest.results.order_table import order_table
 from ptn_backtest.results.parquet import FORMAT_VERSION, read_table, write_table
 from ptn_backtest.results.states import STATES, share_states
 from ptn_backtest.results.tables import Ledgers
@@ -43,6 +47,7 @@ from ptn_backtest.rules.standing import Standing
 __all__ = [
     "RUN_FILE",
     "StoredRun",
+    "read_info",
     "read_run",
     "refuse_what_is_in_the_way",
     "restore_run",
@@ -108,9 +113,11 @@ def write_run(
     with _replaced_at_once(folder) as temporary:
         info = json.dumps(_run_info(result), indent=2, allow_nan=False, ensure_ascii=False)
         (temporary / RUN_FILE).write_text(info + "\n", encoding="utf-8", newline="\n")
+        checkpoints = tables.checkpoint_table(result.ledgers)
+        slippage = slippage_logs(result.positions, result.orders)
         for name, table in (
             ("ledgers", tables.ledger_table(result.ledgers)),
-            ("checkpoints", tables.checkpoint_table(result.ledgers)),
+            ("checkpoints", checkpoints),
             ("positions", tables.position_table(result.positions)),
             ("rejected", tables.rejection_table(result.rejections)),
             ("events", rule_tables.event_table(result.events)),
@@ -119,6 +126,8 @@ def write_run(
                 rule_tables.score_table(result.scores, result.competitions, result.events),
             ),
             ("order_findings", rule_tables.order_finding_table(result.order_findings)),
+            ("orders", order_table(result.positions, result.orders)),
+            ("attribution", attribution_table(checkpoints, result.ledgers, slippage)),
         ):
             write_table(table, temporary / f"{name}.parquet")
         if states_of is not None:
@@ -138,6 +147,27 @@ def read_run(folder: Path) -> StoredRun:
 
     Raises:
         ConfigError: it is not one, of another format version, or its files contradict each other.
+    """
+    info = read_info(folder)
+    return StoredRun(
+        info=info,
+        ledgers=tables.read_ledgers(folder),
+        positions=read_table(folder / "positions.parquet", tables.POSITIONS),
+        rejections=tables.read_rejections(folder),
+        liquidations=tuple(_parse_liquidation(event) for event in info["liquidations"]),
+        events=rule_tables.read_events(folder),
+        eliminations=tuple(Elimination.from_dict(one) for one in info["eliminations"]),
+        standings={hotkey: Standing.from_dict(one) for hotkey, one in info["standings"].items()},
+        scores=read_table(folder / "scores.parquet", rule_tables.SCORES),
+        order_findings=rule_tables.read_order_findings(folder),
+    )
+
+
+def read_info(folder: Path) -> dict[str, Any]:
+    """run.json of a run folder of our format version.
+
+    Raises:
+        ConfigError: it is not one, or of another format version.
     """
     try:
         info = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
@@ -159,18 +189,7 @@ def read_run(folder: Path) -> StoredRun:
             f"{folder / RUN_FILE} has format version {found!r}; this version of ptn-backtest reads "
             f"{FORMAT_VERSION}. Repeat the run, or read it with the version that wrote it"
         )
-    return StoredRun(
-        info=info,
-        ledgers=tables.read_ledgers(folder),
-        positions=read_table(folder / "positions.parquet", tables.POSITIONS),
-        rejections=tables.read_rejections(folder),
-        liquidations=tuple(_parse_liquidation(event) for event in info["liquidations"]),
-        events=rule_tables.read_events(folder),
-        eliminations=tuple(Elimination.from_dict(one) for one in info["eliminations"]),
-        standings={hotkey: Standing.from_dict(one) for hotkey, one in info["standings"].items()},
-        scores=read_table(folder / "scores.parquet", rule_tables.SCORES),
-        order_findings=rule_tables.read_order_findings(folder),
-    )
+    return dict(info)
 
 
 # ---- run.json
