@@ -177,8 +177,12 @@ def _environment() -> Environment:
         "price": lambda number: f"{number:,.8g}",
         "plain": lambda number: f"{number:.6g}",
     }
+    # as globals, so that no template imports them for each trader anew
+    macros = environment.get_template("macros.html.j2").module
     environment.globals |= {
         "metrics": METRICS,
+        "tone": wording.tone,
+        **{name: getattr(macros, name) for name in ("band", "chart", "series_chart")},
     }
     return environment
 
