@@ -165,12 +165,13 @@ def _missing_in(
     positions: list[NDArray[np.int64]] = []
     n_expected = 0
     for chunk_start, chunk_end in _chunks(first, last, timespan):
-        expected = np.arange(chunk_start, chunk_end + 1, timespan.ms, dtype=np.int64)
-        expected = expected[open_at(category, expected)]
-        if not len(expected):
-            continue
-        there = candles.read(trade_pair_id, timespan, int(expected[0]), int(expected[-1])).start_ms
-        gone = np.flatnonzero(~np.isin(expected, there, assume_unique=True))
+        starts = np.arange(chunk_start, chunk_end + 1, timespan.ms, dtype=np.int64)
+        found = candles.read(trade_pair_id, timespan, int(starts[0]), int(starts[-1])).start_ms
+        there = np.zeros(len(starts), dtype=np.bool_)
+        there[(found[found % timespan.ms == 0] - starts[0]) // timespan.ms] = True
+        is_open = open_at(category, starts)
+        expected, there = starts[is_open], there[is_open]
+        gone = np.flatnonzero(~there)
         absent.append(expected[gone])
         positions.append(gone + n_expected)
         n_expected += len(expected)
