@@ -133,12 +133,12 @@ class Browser:
 
     def errors(self) -> list[str]:
         """What the console said since the last call: errors, and violations of the policy."""
-        return [str(one["message"]) for one in self.driver.get_log("browser")]  # type: ignore[no-untyped-call]
+        return [str(one["message"]) for one in self.driver.get_log("browser")]
 
     def asked_for(self) -> list[str]:
         """Addresses that were asked for since the last call."""
         found = []
-        for entry in self.driver.get_log("performance"):  # type: ignore[no-untyped-call]
+        for entry in self.driver.get_log("performance"):
             message = json.loads(entry["message"])["message"]
             if message["method"] == "Network.requestWillBeSent":
                 found.append(str(message["params"]["request"]["url"]))

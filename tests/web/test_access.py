@@ -7,11 +7,12 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from ptn_backtest.errors import ConfigError
-from ptn_backtest.web import query_page, server as web_server
+from ptn_backtest.web import query_page
+from ptn_backtest.web import server as web_server
 from tests.web.conftest import Browser
 from tests.web.served import Served, serving
 
-TOKEN = "a-token/of&twenty+letters"
+TOKEN = "a-token/of&twenty+letters"  # noqa: S105 - of these tests
 
 
 @pytest.fixture(scope="module")
@@ -146,5 +147,5 @@ def test_errors_say_what_to_do(server: Served) -> None:
 def test_a_short_token_is_refused(runs: Path) -> None:
     with pytest.raises(ConfigError, match="at least 16"):
         web_server.serve(
-            runs, host="127.0.0.1", port=0, token="short", allowed=(), candles=None, say=print
+            runs, host="127.0.0.1", port=0, token=TOKEN[:5], allowed=(), candles=None, say=print
         )

@@ -15,7 +15,7 @@ BRUNO = "5TestTraderBruno" + "x" * 32
 
 
 @pytest.fixture(autouse=True)
-def _nothing_wrong(browser: Browser, server: Served):
+def _nothing_wrong(browser: Browser):
     """No test may leave an error in the console, or ask another host for anything."""
     yield
     assert browser.errors() == []

@@ -5,6 +5,7 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -122,7 +123,7 @@ class _Views:
             return plain_json({"html": "", "next": f"/run/{part(name)}"})
         return plain_json({"html": self.pages.text("progress.html.j2", **shown), "next": ""})
 
-    def _progress(self, name: str) -> dict[str, object]:
+    def _progress(self, name: str) -> dict[str, Any]:
         progress = self.runs.progress(name)
         folder = self.runs.folder(name)
         done = progress.n_done if progress else 0

@@ -14,7 +14,6 @@ from ptn_backtest.ledger.checkpoint import PerfLedger
 from ptn_backtest.report.rule_wording import BUCKETS, OUT
 from ptn_backtest.results.bucket_history import Stay
 from ptn_backtest.results.statistics import EquityCurve
-from ptn_backtest.rules.bucket import Bucket
 from ptn_backtest.rules.events import Elimination
 
 __all__ = [
@@ -113,7 +112,7 @@ def bands(stays: Sequence[Stay], end_ms: int) -> list[Chart]:
 
 def count_chart(stays: Mapping[str, Sequence[Stay]], end_ms: int) -> Chart | None:
     """How many traders stood in each bucket over time, and how many had left."""
-    rows: dict[Bucket | None, int] = {bucket: row for row, bucket in enumerate([*BUCKETS, None])}
+    rows = {bucket: row for row, bucket in enumerate((*BUCKETS, None))}
     moves = sorted(
         (stay.from_ms, rows[stay.bucket], -1 if before is None else rows[before.bucket])
         for own in stays.values()

@@ -1,12 +1,10 @@
 """Two runs held against each other: the page that `ptn-backtest compare --html` writes, and curves."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ptn_backtest.ledger.checkpoint import PORTFOLIO
-from ptn_backtest.report import comparison_words as words
 from ptn_backtest.report.comparison_html import comparison_parts
 from ptn_backtest.results.comparison import RunComparison, compare_runs
 from ptn_backtest.results.run_folder import read_run
@@ -57,7 +55,6 @@ class Comparisons:
             )
         )
         chosen = hotkey or (differing[0] if differing else "")
-        short: Mapping[str, str] = words.short_names(found)
         return comparison_parts(found) | {
             "a_name": a,
             "b_name": b,
@@ -66,7 +63,6 @@ class Comparisons:
             "curves": _curves(open_a, open_b, chosen) if chosen else None,
             "differing": differing[:_MOST_TRADERS],
             "n_differing": len(differing),
-            "short": short,
         }
 
 

@@ -5,6 +5,7 @@ the files for its page.
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,7 +31,7 @@ from ptn_backtest.rules.events import Elimination, Event
 __all__ = ["LeaderRow", "NoSuchTrader", "OpenRun"]
 
 
-class NoSuchTrader(LookupError):
+class NoSuchTrader(LookupError):  # noqa: N818 - reads as what it is
     """A hotkey that a run knows nothing of."""
 
 
@@ -129,10 +130,7 @@ class OpenRun:
         """Every trader with a portfolio ledger, best return first, liquidated ones last."""
         liquidated = {event["miner_hotkey"] for event in self.info["liquidations"]}
         positions = self.run.dataset("positions").to_table(columns=["miner_hotkey"])
-        counts = {
-            one["values"]: one["counts"]
-            for one in pc.value_counts(positions["miner_hotkey"]).to_pylist()  # type: ignore[attr-defined]
-        }
+        counts = Counter(positions["miner_hotkey"].to_pylist())
         scores = self._last_scores()
         figures = [
             (hotkey, summarize_ledger(own[PORTFOLIO]))
@@ -148,7 +146,7 @@ class OpenRun:
                 portfolio=portfolio,
                 score=scores.get(hotkey, (None, None))[0],
                 score_rank=scores.get(hotkey, (None, None))[1],
-                n_positions=counts.get(hotkey, 0),
+                n_positions=counts[hotkey],
                 elimination=self.eliminations.get(hotkey),
                 liquidated=hotkey in liquidated,
             )

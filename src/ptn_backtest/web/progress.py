@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
@@ -76,7 +77,7 @@ def progress_of(run_folder: Path) -> Progress | None:
     begun = _changed_ms(plan)
     times = [begun, *(_changed_ms(states.folder / f"{leg:04}.rules") for leg in range(n_done))]
     # legs of before a run was continued are older than its plan
-    took = [late - early for early, late in zip(times, times[1:], strict=False) if late > early]
+    took = [late - early for early, late in pairwise(times) if late > early]
     return Progress(
         n_done=n_done,
         n_legs=len(legs),

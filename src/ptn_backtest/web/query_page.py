@@ -29,23 +29,16 @@ MOST_CSV_ROWS = 200_000
 MOST_SECONDS = 10.0
 _MEMORY_MB = 1_000
 
-EXAMPLES = (
-    (
-        "Where changes came from",
-        "SELECT miner_hotkey, sum(price) AS price, sum(spread) AS spread, sum(carry) AS carry,\n"
-        "       sum(slippage) AS slippage, sum(change) AS change\n"
-        "FROM attribution WHERE ledger = 'portfolio'\nGROUP BY 1 ORDER BY change DESC",
-    ),
-    (
-        "Eliminations by reason",
-        "SELECT reason, bucket, count(*) AS n FROM eliminations GROUP BY 1, 2 ORDER BY n DESC",
-    ),
-    (
-        "Pairs by slippage",
-        "SELECT trade_pair_id, count(*) AS orders, avg(slippage) AS slippage\n"
-        "FROM orders GROUP BY 1 ORDER BY slippage DESC",
-    ),
-)
+EXAMPLES = {
+    "Where changes came from": """SELECT miner_hotkey, sum(price) AS price, sum(spread) AS spread,
+       sum(carry) AS carry, sum(slippage) AS slippage, sum(change) AS change
+FROM attribution WHERE ledger = 'portfolio'
+GROUP BY 1 ORDER BY change DESC""",
+    "Eliminations by reason": """SELECT reason, bucket, count(*) AS n
+FROM eliminations GROUP BY 1, 2 ORDER BY n DESC""",
+    "Pairs by slippage": """SELECT trade_pair_id, count(*) AS orders, avg(slippage) AS slippage
+FROM orders GROUP BY 1 ORDER BY slippage DESC""",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ class Recent(Generic[T]):
         if mine:
             try:
                 future.set_result(make())
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - raised below, also to who waits
                 with self._lock:
                     self._kept.pop(key, None)
                 future.set_exception(error)

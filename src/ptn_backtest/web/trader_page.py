@@ -16,7 +16,6 @@ from ptn_backtest.results.series import daily_simple_returns
 from ptn_backtest.results.statistics import LedgerSummary, equity_curve, summarize_ledger
 from ptn_backtest.rules.events import Elimination
 from ptn_backtest.web import charts
-from ptn_backtest.web.charts import Chart
 from ptn_backtest.web.opened import OpenRun
 from ptn_backtest.web.prices import price_chart
 
@@ -200,15 +199,16 @@ def _scores(run: OpenRun, hotkey: str) -> dict[str, Any] | None:
         return None
     times = np.unique(own["time_ms"].to_numpy())
     classes = pc.unique(own["asset_class"]).to_pylist()
-    lines, ranks = {}, np.full(len(times), np.nan)
-    for asset_class in classes:
+    lines: dict[str, Any] = {}
+    ranks = np.full(len(times), np.nan)
+    for asset_class in map(str, classes):
         rows = own.filter(pc.field("asset_class") == asset_class)
         places = np.searchsorted(times, rows["time_ms"].to_numpy())
         lines[asset_class] = np.full(len(times), np.nan)
         lines[asset_class][places] = rows["score"].to_numpy()
         ranks[places] = rows["final_rank"].to_numpy()
     last = own.filter(pc.field("time_ms") == int(times[-1]))
-    rank: Chart = charts.line_chart(times, {"rank": ranks}, "rank")
+    rank = charts.line_chart(times, {"rank": ranks}, "rank")
     return {
         "competition": scored_with == rule_tables.WITH_COMPETITION,
         "time_ms": int(times[-1]),
