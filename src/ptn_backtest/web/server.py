@@ -3,6 +3,7 @@
 import secrets
 import socket
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
@@ -62,7 +63,8 @@ def serve(
         if token:
             say("Who knows this token can read every run; it goes over the network as plain text.")
         say("Ctrl-C ends the server.")
-        quiet_server(app).run(sockets=[listening])
+        with suppress(KeyboardInterrupt):  # the way to end it
+            quiet_server(app).run(sockets=[listening])
 
 
 def quiet_server(app: Starlette) -> uvicorn.Server:
@@ -88,6 +90,7 @@ def _bound(host: str, port: int) -> socket.socket:
         listening = socket.socket(family, type_, protocol)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
+        listening.listen(128)  # before the address is printed: who asks at once then waits a moment
     except (OSError, OverflowError) as error:
         raise ConfigError(
             f"cannot listen on {host}, port {port}: {error}. Give another --port (0 takes a free "

@@ -137,8 +137,8 @@
       tzDate: (s) => uPlot.tzDate(new Date(s * 1000), "Etc/UTC"),
       scales: { x: { time: true }, y },
       axes: [
-        { ...axis, values: dates, space: 76 },
-        { ...axis, size: 62, values: (u, ticks) => ticks.map(format), ...(["rank", "count"].includes(chart.unit) ? { incrs: WHOLE } : {}) },
+        { ...axis, values: dates, space: place.clientWidth < 420 ? 54 : 76 },
+        { ...axis, size: 62, values: (u, ticks) => ticks.map(format), ...(["rank", "count"].includes(chart.unit) ? { incrs: WHOLE, space: 24 } : {}) },
       ],
       series: [{ label: "time", value: (u, v) => (v === null ? "–" : utc(v)) }, ...series],
       bands: chart.range ? [{ series: chart.range, fill: css("--range") }] : [],
