@@ -28,6 +28,7 @@ check: $(VENV)/.installed-dev
 ## ratios, each side by side in one run
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.ledger_kernel
+	$(BIN)/python -m benchmarks.loading --no-rows
 	$(BIN)/python -m benchmarks.network $(BENCH)
 
 clean:
