@@ -154,13 +154,26 @@ def load_config(
 ) -> BacktestConfig:
     """Read and check the settings; options beat the environment, which beats the file.
 
+    Raises:
+        ConfigError: as `read_config`, or settings that contradict each other.
+    """
+    config = read_config(file, environment, options)
+    check_config(config)
+    return config
+
+
+def read_config(
+    file: Path | None, environment: Mapping[str, str], options: Mapping[str, Any]
+) -> BacktestConfig:
+    """Read the settings, each for itself.
+
     Args:
         file: TOML; relative paths in it are relative to its folder.
         environment: variables `PTN_BACKTEST_<SETTING>`; others are ignored.
         options: by setting name; those not given are absent.
 
     Raises:
-        ConfigError: an unknown name, a malformed value, or settings that contradict each other.
+        ConfigError: an unknown name, or a malformed value.
     """
     values: dict[str, Any] = {}
     for name, value in (_read_toml(file) if file else {}).items():
@@ -177,9 +190,7 @@ def load_config(
             values[name] = _parse(name, text, f"environment variable {variable}")
     for name, value in options.items():
         values[name] = _parse(name, value, f"option --{name.replace('_', '-')}")
-    config = BacktestConfig(**values)
-    check_config(config)
-    return config
+    return BacktestConfig(**values)
 
 
 def check_config(config: BacktestConfig) -> None:
