@@ -5,7 +5,7 @@ import math
 import os
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +20,8 @@ from ptn_backtest.sources.passwords import hide_passwords
 from ptn_backtest.trade_pairs import TradePair
 
 ENVIRONMENT_PREFIX = "PTN_BACKTEST_"
+
+_URL_VARIABLE = f"{ENVIRONMENT_PREFIX}DATABASE_URL"
 
 _OUTSIDE = ("output", "run_name", "overwrite", "plots", "parallel_mode", "state_interval")
 """Settings that change no figure."""
@@ -190,7 +192,16 @@ def read_config(
             values[name] = _parse(name, text, f"environment variable {variable}")
     for name, value in options.items():
         values[name] = _parse(name, value, f"option --{name.replace('_', '-')}")
-    return BacktestConfig(**values)
+    config = BacktestConfig(**values)
+    # a URL in the environment is a secret that is kept there, not the choice of a source
+    if _URL_VARIABLE in environment and "database_url" not in options and _has_other_source(config):
+        config = replace(config, database_url=None)
+    return config
+
+
+def _has_other_source(config: BacktestConfig) -> bool:
+    other = config.use_test_positions or config.positions_path is not None
+    return other and not config.use_database_positions
 
 
 def check_config(config: BacktestConfig) -> None:
