@@ -25,8 +25,9 @@ _DATABASE = "ptn_backtest.sources.database.source:DatabasePositionOrderSource"
 _MANAGER = "ptn_backtest.backtest.manager:BacktestManager"
 _KEEPER = "ptn_backtest.backtest.leg_keeping:LegKeeper"
 _PLACES = {
-    "ptn_backtest.backtest.loading:load_inputs": "change",
+    "ptn_backtest.backtest.run:load_inputs": "change",
     f"{_DATABASE}.read": "load",
+    f"{_DATABASE}.read_table": "load",
     f"{_DATABASE}.read_account_sizes": "load",
     f"{_DATABASE}.read_plagiarism_events": "load",
     "ptn_backtest.backtest.loading:convert": "convert",
@@ -40,7 +41,7 @@ _PLACES = {
 }
 
 PHASES = {
-    "load": "rows of the database, as records",
+    "load": "the database, as columns or as records",
     "convert": "records judged, as positions",
     "change": "what-if and slippage, which are off, and the time range",
     "plan": "timelines, check of candles, price table",

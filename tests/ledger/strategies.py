@@ -198,10 +198,14 @@ def _orders(draw: st.DrawFn, uuid: str, at_ms: int, pair: str, action: str, held
 def price_paths(
     draw: st.DrawFn, pairs: Sequence[str], event_times_ms: Sequence[int]
 ) -> GivenCandles:
-    """Random walks by the minute; candles by the second where ticks go by the second; holes in both."""
+    """Random walks by the minute; candles by the second where ticks go by the second; holes in both.
+
+    Each pair has its own: single candles are missing, and long stretches.
+    """
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     volatility = draw(st.sampled_from([0.0, 1e-5, 1e-4, 1e-3, 1e-2]))
-    holes = draw(st.sampled_from([0.0, 0.1, 0.9, 1.0]))
+    shares_of_holes = st.sampled_from([0.0, 0.0, 0.1, 0.9, 1.0])
+    n_outages = st.sampled_from([0, 0, 1, 5])
     first_ms, last_ms = event_times_ms[0], event_times_ms[-1]
     minutes = np.arange(first_ms // MINUTE_MS, last_ms // MINUTE_MS + 1) * MINUTE_MS
     seconds = _seconds_before(event_times_ms)
@@ -215,7 +219,9 @@ def price_paths(
             (Timespan.MINUTE, minutes, walk),
             (Timespan.SECOND, seconds, wiggled),
         ):
-            kept = rng.random(len(times)) >= holes
+            kept = rng.random(len(times)) >= draw(shares_of_holes)
+            for first, length in rng.integers(0, len(times), (draw(n_outages), 2)):
+                kept[first : first + length // 4] = False
             by_pair[pair, timespan] = Candles(times[kept], np.round(closes[kept], 5))
     return GivenCandles(by_pair)
 

@@ -19,7 +19,7 @@ from ptn_backtest.errors import BacktestError, ConfigError
 from ptn_backtest.ledger.checkpoint import PerfLedger
 from ptn_backtest.ledger.estimate import estimated_ticks
 from ptn_backtest.ledger.manager import LedgerSettings, PerfLedgerManager, TraderOutcome, TraderUnit
-from ptn_backtest.ledger.timeline import build_timeline
+from ptn_backtest.ledger.timeline import build_timelines
 from ptn_backtest.positions.manager import PositionManager, up_to
 from ptn_backtest.prices.candles import CandleSource
 from ptn_backtest.prices.fingerprint import candle_sum
@@ -102,15 +102,12 @@ class BacktestManager:
         self._watcher = watcher or NobodyWatches()
         self._done: dict[str, tuple[TraderUnit, Outcome]] = {}
         self.timings: dict[str, float] = {"ledgers": 0.0, "rules": 0.0}
-        timelines = {
-            hotkey: build_timeline(
-                mine,
-                (account_sizes or {}).get(hotkey, ()),
-                settings.rulebook,
-                use_slippage=settings.use_slippage,
-            )
-            for hotkey, mine in self.positions.by_hotkey().items()
-        }
+        timelines = build_timelines(
+            self.positions.by_hotkey(),
+            account_sizes or {},
+            settings.rulebook,
+            use_slippage=settings.use_slippage,
+        )
         lookback_ms = settings.rulebook.eliminations.closing_price_ms
 
         @cache
@@ -288,20 +285,15 @@ class BacktestManager:
         return [done[unit.timeline.miner_hotkey] for unit in units]
 
     def _begin_watching(self, waiting: Sequence[TraderUnit], ticks: int) -> None:
-        """Tell the watcher how much there is to do, in these units and in the legs after them."""
+        """Tell the watcher how much there is to do: in these units, and as much in later legs."""
         legs = [leg[-1] for leg in self._legs]
         until_ms = waiting[0].update_times_ms[-1] if waiting else legs[-1]
-        later = tuple(t_ms for t_ms in self.update_times_ms if t_ms > until_ms)
-        if later:
-            times = [(*unit.update_times_ms, *later) for unit in waiting]
-            units = (
-                replace(unit, update_times_ms=t) for unit, t in zip(waiting, times, strict=True)
-            )
-            ticks = sum(map(estimated_ticks, units))
-        number = bisect_left(legs, until_ms) + 1
-        self._watcher.begin(
-            f"{number} of {len(legs)}", len(waiting), ticks, self._execution.process_ids()
-        )
+        number = bisect_left(legs, until_ms)
+        done_ms = legs[number - 1] if number else self.update_times_ms[0]
+        share = (legs[-1] - done_ms) / max(until_ms - done_ms, 1)
+        pids = self._execution.process_ids()
+        of_how_many = f"{number + 1} of {len(legs)}"
+        self._watcher.begin(of_how_many, len(waiting), int(ticks * share), pids)
 
     def _done_before(self, unit: TraderUnit) -> Outcome | None:
         """The outcome of an equal unit, from an update that was not finished."""

@@ -59,9 +59,8 @@ def plan_prices(
     pairs = [TradePair.from_trade_pair_id(pair) for pair in held]
     # of each pair all from its first order on, so that two stretches read what one would
     extents = {pair: (max(ranges[0][0], begin_ms), end_ms) for pair, ranges in held.items()}
-    # seconds are asked for from the update on at which a step begins
-    times = [t_ms for t_ms in update_times_ms if t_ms >= begin_ms]
-    table = price_table(candles, pairs, extents, second_windows(timelines.values(), times))
+    windows = second_windows(timelines.values(), update_times_ms, after_ms)
+    table = price_table(candles, pairs, extents, windows)
     return PlannedPrices(
         table=table,
         rows={pair: row for row, pair in enumerate(held)},

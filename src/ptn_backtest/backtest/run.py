@@ -22,6 +22,7 @@ from ptn_backtest.positions.accounting import position_states, replay_orders
 from ptn_backtest.positions.columns import accounting_rules, position_columns
 from ptn_backtest.positions.order_log import LogPart, order_log
 from ptn_backtest.positions.position import Position
+from ptn_backtest.positions.recorded_orders import order_columns
 from ptn_backtest.rulebook import Rulebook
 from ptn_backtest.sources.plagiarism import PlagiarismEvent
 
@@ -201,23 +202,22 @@ def plagiarism_fingerprint(events: Iterable[PlagiarismEvent]) -> str:
 
 
 def positions_fingerprint(positions: Iterable[Position]) -> str:
-    """SHA-256 over what the replay uses of the positions, in order."""
+    """SHA-256 over what the replay uses of the positions, in order; see `docs/run-folder.md`."""
+    known = list(positions)
+    orders = order_columns([position.orders for position in known])
     digest = hashlib.sha256()
-    for position in positions:
-        head = (position.miner_hotkey, position.position_uuid, position.trade_pair.trade_pair_id)
-        digest.update(repr((*head, position.account_size)).encode())
-        for order in position.orders:
-            digest.update(
-                repr(
-                    (
-                        order.order_uuid,
-                        order.order_type.value,
-                        order.leverage,
-                        order.price,
-                        order.slippage,
-                        order.processed_ms,
-                        order.src,
-                    )
-                ).encode()
-            )
+    for texts in (
+        [position.miner_hotkey for position in known],
+        [position.position_uuid for position in known],
+        [position.trade_pair.trade_pair_id for position in known],
+        map(str, orders.uuids.to_pylist()),
+    ):
+        encoded = [text.encode() for text in texts]
+        digest.update(np.array([len(encoded), *map(len, encoded)], "<i8").tobytes())
+        digest.update(b"".join(encoded))
+    n_orders = [len(position.orders) for position in known]
+    account_sizes = [position.account_size for position in known]
+    digest.update(np.array(n_orders, "<i8").tobytes())
+    digest.update(np.array(account_sizes, "<f8").tobytes())
+    digest.update(orders.rows.astype(orders.rows.dtype.newbyteorder("<")).tobytes())
     return digest.hexdigest()

@@ -21,6 +21,7 @@ _COMMANDS = {
     "export": "ptn_backtest.cli.export:export",
     "plot": "ptn_backtest.cli.plot:plot",
     "bundle": "ptn_backtest.cli.bundle:bundle",
+    "completion": "ptn_backtest.cli.completion:completion",
 }
 
 

@@ -22,6 +22,8 @@ LEDGER = np.dtype(
         ("used", np.int64),
         ("init_ms", np.int64),
         ("peak", np.float64),
+        ("peak_left", np.bool_),
+        ("traded", np.bool_),
         ("closed_value", np.float64),
         ("closed_spread", np.float64),
         ("closed_carry", np.float64),
@@ -29,11 +31,14 @@ LEDGER = np.dtype(
         ("spread", np.float64),
         ("carry", np.float64),
         ("market_open", np.bool_),
+        ("n_moments", np.int64),
     ]
 )
 """A ledger: its checkpoints are `oldest` to before `used` (0 = no record yet). `init_ms`: first
-record. `peak`: running. Of the step under way: `closed_*`, products over closed positions; `value`,
-`spread`, `carry`, products over all positions at the last tick, and `market_open` there."""
+record. `peak`: running; `peak_left`: the checkpoint that had it may have left the window. `traded`: a
+position of it has an order. `closed_*`: products over closed positions. Of the step under way: `value`,
+`spread`, `carry`, products over all positions at the last tick, and `market_open` there. Of the block
+under way: `n_moments`, how many values it has."""
 
 PAIR = np.dtype(
     [
@@ -44,11 +49,16 @@ PAIR = np.dtype(
         ("before_ms", np.int64),
         ("open", np.bool_),
         ("placed", np.bool_),
+        ("market_open", np.bool_),
+        ("first", np.int64),
+        ("n_candles", np.int64),
+        ("waits", np.int64),
     ]
 )
 """A pair: `row` in the price table; `price`, `price_ms`, last known close and the start of its
 candle (`NONE_MS` = none), `before`, `before_ms`, the one before; `open`: a position is open; `placed`:
-it has its place in the order of products."""
+it has its place in the order of products. Of the block under way: `market_open`; the `n_candles` from
+place `first` on; `waits`: 1 if the first tick has no candle, otherwise 0."""
 
 HOLDING = np.dtype(
     [
@@ -62,16 +72,12 @@ HOLDING = np.dtype(
         ("carry_until_ms", np.int64),
         ("fee", np.float64),
         ("spread", np.float64),
-        ("minute_at", np.int64),
-        ("second_at", np.int64),
-        ("session_at", np.int64),
     ]
 )
 """A position: `known` orders so far, and `after` the batch of the step under way; `current` and
 `value`, its return without and with fees as last seen; `price`, what it was valued at, and
-`price_ms`, the start of that candle (`NONE_MS` = the price of its last order); `carry`, `carry_until_ms`, cached fee and its
-next change (`NONE_MS` = none); `fee`, `spread`, carry and spread as last
-asked; `*_at`, places in the price table."""
+`price_ms`, the start of that candle (`NONE_MS` = the price of its last order); `carry`, `carry_until_ms`,
+cached fee and its next change (`NONE_MS` = none); `fee`, `spread`, carry and spread as last asked."""
 
 LOSS = np.dtype(
     [
@@ -102,8 +108,16 @@ MARK = np.dtype([("oldest", np.int64), ("used", np.int64), ("peak", np.float64)]
 DRAWDOWN, LIQUIDATION = 0, 1
 """Places in `Book.losses` and rows of `Book.held`."""
 
-LAST_UPDATE, LIQUIDATED, CURSOR = 0, 1, 2
-"""Places in `Book.clock`: time of the last step, time of the liquidation, next event."""
+LAST_UPDATE, LIQUIDATED, CURSOR, BY_CLOSE, REGROUPED = 0, 1, 2, 3, 4
+"""Places in `Book.clock`: time of the last step, time of the liquidation, next event, whether the
+order of products is that by close (0 or 1), and whether it or the set of open positions changed, so
+that the products over closed ones are to be taken anew (0 or 1)."""
+
+MINUTES, SECONDS, SESSIONS = 0, 1, 2
+"""Columns of `Book.places`."""
+
+UP, DOWN, USD_UP, USD_DOWN = 0, 1, 2, 3
+"""Rows of `Book.changes`."""
 
 N_OPEN, N_CHANGED, BATCH_CLOSES, FIRST_CHANGED = 0, 1, 2, 3
 """Places in `Book.step`: open positions, positions with an order in the batch, whether the batch
@@ -114,10 +128,12 @@ class Book(NamedTuple):
     """State of one trader's ledgers; the kernel changes it in place.
 
     `cps`: checkpoints (ledgers x capacity). `ledgers`, `pairs`, `holdings`: rows of LEDGER, PAIR and
-    HOLDING. `sequence`: positions in the order of products. `open`: indices of the open positions in a step. `clock`, `step`: see the names above.
-    `losses`: two rows of LOSS; `held`: what was held at them (2 x positions, HELD). `newest`, `marks`:
-    after each update, every ledger's newest checkpoint and MARK (updates x ledgers; no row where
-    nobody asks). `values`: of every ledger at each tick of a block, and `worth`, of one position.
+    HOLDING. `sequence`: positions in the order of products. `open`: those that are open, in it;
+    `changed`: those with an order in the batch, ascending. `clock`, `step`: see the names above.
+    `places`: where in the price table each pair is (pairs x 3). `losses`: two rows of LOSS; `held`: what
+    was held at them (2 x positions, HELD). `newest`, `marks`: after each update, every ledger's newest
+    checkpoint and MARK (updates x ledgers; no row where nobody asks). Of a block: `values` of every
+    ledger, `worth` of one position, `changes` of one ledger.
     """
 
     cps: Checkpoints
@@ -126,14 +142,17 @@ class Book(NamedTuple):
     holdings: Rows
     sequence: Ints
     open: Ints
+    changed: Ints
     clock: Ints
     step: Ints
+    places: Ints
     losses: Rows
     held: Rows
     newest: Checkpoints
     marks: Rows
     values: Floats
     worth: Floats
+    changes: Floats
 
 
 def new_book(
@@ -164,19 +183,23 @@ def new_book(
         holdings=np.zeros(n_positions, dtype=HOLDING),
         sequence=np.arange(n_positions, dtype=np.int64),
         open=np.zeros(n_positions, dtype=np.int64),
-        clock=np.array([NONE_MS, NONE_MS, 0], dtype=np.int64),
+        changed=np.zeros(n_positions, dtype=np.int64),
+        clock=np.array([NONE_MS, NONE_MS, 0, 0, 1], dtype=np.int64),
         step=np.zeros(4, dtype=np.int64),
+        places=np.zeros((n_pairs, 3), dtype=np.int64),
         losses=np.zeros(2, dtype=LOSS),
         held=np.zeros((2, n_positions), dtype=HELD),
         newest=np.zeros((n_kept, n_ledgers), dtype=CHECKPOINT),
         marks=np.zeros((n_kept, n_ledgers), dtype=MARK),
         values=np.zeros((n_ledgers, BLOCK)),
         worth=np.zeros(BLOCK),
+        changes=np.zeros((4, BLOCK)),
     )
     book.losses["limit_percent"] = (drawdown_limit, 100.0)
     book.losses["window_ms"] = window_ms
     book.losses["time_ms"] = NONE_MS
     book.ledgers["peak"] = 1.0
+    book.ledgers["peak_left"] = True
     book.pairs["price_ms"] = NONE_MS
     book.pairs["before_ms"] = NONE_MS
     book.holdings["carry_until_ms"] = NONE_MS

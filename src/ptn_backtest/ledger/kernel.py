@@ -6,7 +6,7 @@ ticks, and each tick is a record.
 """
 
 from ptn_backtest.clock import NEVER_MS
-from ptn_backtest.compiled import compiled
+from ptn_backtest.compiled import compiled, inlined
 from ptn_backtest.ledger.book import (
     BATCH_CLOSES,
     CURSOR,
@@ -17,6 +17,7 @@ from ptn_backtest.ledger.book import (
     N_OPEN,
     NONE_MS,
     PORTFOLIO_LEDGER,
+    REGROUPED,
     Book,
 )
 from ptn_backtest.ledger.losses import forget_dropped, liquidate, watch_drawdown
@@ -27,18 +28,17 @@ from ptn_backtest.ledger.recording import (
     record,
     renew_peaks,
 )
-from ptn_backtest.ledger.sequence import choose_sequence
+from ptn_backtest.ledger.sequence import choose_sequence, list_open, multiply_closed
 from ptn_backtest.ledger.ticks import walk_ticks
 from ptn_backtest.ledger.timeline import Timeline
 from ptn_backtest.ledger.valuing import (
     ask_fees,
     is_closed,
-    is_open,
     resume_values,
     stand_after_orders,
     state_after,
 )
-from ptn_backtest.positions.columns import Ints
+from ptn_backtest.positions.columns import Ints, Row
 from ptn_backtest.prices.table import PriceTable
 
 
@@ -55,6 +55,7 @@ def run_updates(
         update_times_ms: ascending.
         window_ms: time that checkpoints may cover.
     """
+    _take_up(book, timeline)
     for k in range(len(update_times_ms)):
         if book.clock[LIQUIDATED] == NONE_MS:
             _update(book, timeline, prices, update_times_ms[k])
@@ -64,7 +65,26 @@ def run_updates(
             _keep(book, k)
 
 
-@compiled
+@inlined
+def _take_up(book: Book, timeline: Timeline) -> None:
+    """Derive from the orders known so far what the steps then keep up to date."""
+    for i in range(len(book.holdings)):
+        holding = book.holdings[i]
+        holding.after = holding.known
+        if holding.known > 0:
+            stand_after_orders(book, timeline, i)
+            _note_trade(book, timeline, i)
+    list_open(book, timeline)
+
+
+@inlined
+def _note_trade(book: Book, timeline: Timeline, i: int) -> None:
+    book.ledgers[PORTFOLIO_LEDGER].traded = True
+    if len(book.ledgers) > 1:
+        book.ledgers[1 + timeline.columns.positions[i].pair].traded = True
+
+
+@inlined
 def _keep(book: Book, k: int) -> None:
     """Keep what update k left of every ledger; checkpoints before the newest never change again."""
     for ledger in range(len(book.ledgers)):
@@ -74,7 +94,7 @@ def _keep(book: Book, k: int) -> None:
             copy_checkpoint(book.newest[k, ledger], book.cps[ledger, row.used - 1])
 
 
-@compiled
+@inlined
 def _update(book: Book, timeline: Timeline, prices: PriceTable, until_ms: int) -> None:
     renew_peaks(book)
     choose_sequence(book, timeline, until_ms)
@@ -95,7 +115,7 @@ def _update(book: Book, timeline: Timeline, prices: PriceTable, until_ms: int) -
         resumed = False
 
 
-@compiled
+@inlined
 def _next_batch(book: Book, timeline: Timeline, until_ms: int) -> tuple[int, int]:
     """Time of the next step's end and the end of its batch; an empty batch ends the update."""
     events = timeline.events
@@ -108,38 +128,31 @@ def _next_batch(book: Book, timeline: Timeline, until_ms: int) -> tuple[int, int
     return target_ms, end
 
 
-@compiled
+@inlined
 def _learn_batch(book: Book, timeline: Timeline, batch_end: int, until_ms: int) -> None:
-    """Note which positions the batch changes, and which are open before it."""
-    for i in range(len(book.holdings)):
-        book.holdings[i].after = book.holdings[i].known
-    for event in range(book.clock[CURSOR], batch_end):
-        book.holdings[timeline.events[event].position].after += 1
-    for pair in range(len(book.pairs)):
-        book.pairs[pair].open = False
+    """Note which positions the batch changes, ascending as events of one millisecond are."""
     step = book.step
-    step[N_OPEN], step[N_CHANGED], step[BATCH_CLOSES], step[FIRST_CHANGED] = 0, 0, 0, -1
+    step[N_CHANGED], step[BATCH_CLOSES], step[FIRST_CHANGED] = 0, 0, -1
+    for event in range(book.clock[CURSOR], batch_end):
+        i = timeline.events[event].position
+        if book.holdings[i].after == book.holdings[i].known:
+            book.changed[step[N_CHANGED]] = i
+            step[N_CHANGED] += 1
+        book.holdings[i].after += 1
     first_key = (0, 0)
-    for i in book.sequence:
+    for i in book.changed[: step[N_CHANGED]]:
         known, after = book.holdings[i].known, book.holdings[i].after
-        position = timeline.columns.positions[i]
-        if is_open(timeline, i, known):
-            book.open[step[N_OPEN]] = i
-            step[N_OPEN] += 1
-            book.pairs[position.pair].open = True
-        if after == known:
-            continue
-        step[N_CHANGED] += 1
+        _note_trade(book, timeline, i)
         if is_closed(timeline, i, after) and not is_closed(timeline, i, known):
             step[BATCH_CLOSES] = 1
         if known > 0:
-            key = (_close_known_at(timeline, i, until_ms), position.stored)
+            key = (_close_known_at(timeline, i, until_ms), timeline.columns.positions[i].stored)
             if step[FIRST_CHANGED] < 0 or key < first_key:
                 step[FIRST_CHANGED] = i
                 first_key = key
 
 
-@compiled
+@inlined
 def _close_known_at(timeline: Timeline, i: int, until_ms: int) -> int:
     """Close time of a position as an update knows it; positions that stay open come last."""
     close = timeline.accounts.bounds[i].close
@@ -148,42 +161,65 @@ def _close_known_at(timeline: Timeline, i: int, until_ms: int) -> int:
     return NEVER_MS
 
 
-@compiled
+@inlined
 def _set_back(book: Book, timeline: Timeline) -> None:
     """Positions with an order in the batch start the step at their previous order (quirk 12)."""
-    for i in range(len(book.holdings)):
-        holding = book.holdings[i]
-        if holding.known > 0 and holding.after != holding.known:
+    for i in book.changed[: book.step[N_CHANGED]]:
+        if book.holdings[i].known > 0:
             stand_after_orders(book, timeline, i)
 
 
-@compiled
+@inlined
 def _apply_batch(book: Book, timeline: Timeline) -> None:
-    for i in range(len(book.holdings)):
+    n_turned = 0
+    for i in book.changed[: book.step[N_CHANGED]]:
         holding = book.holdings[i]
-        if holding.after != holding.known:
-            holding.known = holding.after
-            stand_after_orders(book, timeline, i)
+        n_turned += holding.known == 0 or (
+            is_closed(timeline, i, holding.known) != is_closed(timeline, i, holding.after)
+        )
+        holding.known = holding.after
+        stand_after_orders(book, timeline, i)
+    if n_turned > 0:
+        list_open(book, timeline)
 
 
-@compiled
+@inlined
 def _step(book: Book, timeline: Timeline, prices: PriceTable, target_ms: int) -> None:
     """Cover the time up to a batch with positions as before it, then book the batch."""
-    for i in range(len(book.holdings)):
-        holding = book.holdings[i]
-        if holding.after > 0:
-            ask_fees(book, timeline, i, holding.after, target_ms)
+    _ask_all_fees(book, timeline, target_ms)
     ticked = False
     if book.step[N_OPEN] > 0:
         start_ms = book.clock[LAST_UPDATE] + 1
         _begin_step(book, timeline, start_ms)
         if book.clock[LIQUIDATED] == NONE_MS:
-            ticked = walk_ticks(book, timeline, prices, start_ms, target_ms) > 0
+            walk_ticks(book, timeline, prices, start_ms, target_ms)
+            ticked = start_ms < target_ms
     if book.clock[LIQUIDATED] == NONE_MS:
         _end_step(book, timeline, target_ms, ticked)
 
 
-@compiled
+@inlined
+def _ask_all_fees(book: Book, timeline: Timeline, at_ms: int) -> None:
+    """Ask for the fees of all positions, counting the batch; products over the closed ones.
+
+    Once the fees of a position were asked after its close, only the date at which the spread ends
+    can change them.
+    """
+    spread_ends = book.clock[LAST_UPDATE] < timeline.rules.spread_until_ms <= at_ms
+    if not (book.clock[REGROUPED] or spread_ends):
+        for i in book.open[: book.step[N_OPEN]]:
+            ask_fees(book, timeline, i, book.holdings[i].after, at_ms)
+        for i in book.changed[: book.step[N_CHANGED]]:
+            ask_fees(book, timeline, i, book.holdings[i].after, at_ms)
+        return
+    for i in range(len(book.holdings)):
+        if book.holdings[i].after > 0:
+            ask_fees(book, timeline, i, book.holdings[i].after, at_ms)
+    multiply_closed(book, timeline)
+    book.clock[REGROUPED] = 0
+
+
+@inlined
 def _begin_step(book: Book, timeline: Timeline, start_ms: int) -> None:
     """Pairs with nothing open lose their last known price; their ledgers get a record.
 
@@ -194,7 +230,7 @@ def _begin_step(book: Book, timeline: Timeline, start_ms: int) -> None:
             forget_price(book.pairs[pair])
     for ledger in range(1, len(book.ledgers)):
         if book.ledgers[ledger].used > 0 and not book.pairs[ledger - 1].open:
-            _multiply(book, timeline, ledger, False)
+            _take_closed(book.ledgers[ledger])
             if book.ledgers[ledger].value <= 0.0:
                 liquidate(book, timeline, start_ms, False)
                 return
@@ -203,7 +239,7 @@ def _begin_step(book: Book, timeline: Timeline, start_ms: int) -> None:
             _record_without_drift(book, timeline, ledger, start_ms)
 
 
-@compiled
+@inlined
 def _end_step(book: Book, timeline: Timeline, at_ms: int, ticked: bool) -> None:
     """The record at the end of a step, in every ledger that has a position by then.
 
@@ -211,14 +247,14 @@ def _end_step(book: Book, timeline: Timeline, at_ms: int, ticked: bool) -> None:
     record only opens the ledgers, whatever the value.
     """
     for ledger in range(len(book.ledgers)):
-        if _has_orders(book, timeline, ledger):
+        if book.ledgers[ledger].traded:
             _read_batch(book, timeline, ledger, ticked)
             if book.ledgers[ledger].value <= 0.0 and book.ledgers[PORTFOLIO_LEDGER].used > 0:
                 liquidate(book, timeline, at_ms, True)
                 return
     for ledger in range(len(book.ledgers)):
         row = book.ledgers[ledger]
-        if not _has_orders(book, timeline, ledger):
+        if not row.traded:
             continue
         if ticked and _is_open_ledger(book, ledger):
             value, spread, carry = row.value, row.spread, row.carry
@@ -228,108 +264,101 @@ def _end_step(book: Book, timeline: Timeline, at_ms: int, ticked: bool) -> None:
     watch_drawdown(book, timeline, at_ms, True)
 
 
-@compiled
+@inlined
 def _read_batch(book: Book, timeline: Timeline, ledger: int, ticked: bool) -> None:
     """Make a ledger's value what it is at the end of the step.
 
     A position that the batch opens does not count yet, unless nothing was open; one that it changes
     counts with its return after the order only where pair ledgers are built (quirk 10).
     """
-    if book.step[N_OPEN] == 0:
-        _multiply(book, timeline, ledger, True)
-        return
     if not _is_open_ledger(book, ledger):
-        _multiply(book, timeline, ledger, False)
+        if book.step[N_OPEN] == 0 and _batch_has(book, timeline, ledger):
+            _multiply_after_batch(book, timeline, ledger)
+        else:
+            _take_closed(book.ledgers[ledger])
         return
     if not ticked:
-        _multiply(book, timeline, ledger, True)
+        _multiply_after_batch(book, timeline, ledger)
     if len(book.ledgers) > 1:
-        book.ledgers[ledger].value = _replace_changed(
-            book, timeline, ledger, book.ledgers[ledger].value
-        )
+        _replace_changed(book, timeline, ledger)
 
 
-@compiled
+@inlined
 def _is_open_ledger(book: Book, ledger: int) -> bool:
-    """Whether a ledger has an open position, in a step that has one."""
+    """Whether a ledger has an open position, before the batch."""
     if ledger == PORTFOLIO_LEDGER:
         return book.step[N_OPEN] > 0
     return book.pairs[ledger - 1].open
 
 
-@compiled
-def _replace_changed(book: Book, timeline: Timeline, ledger: int, value: float) -> float:
-    """Exchange a changed position's return before its order for the one after it.
-
-    The portfolio does so for the first position of the batch only (quirk 11).
-    """
-    for i in range(len(book.holdings)):
-        holding = book.holdings[i]
-        if holding.known in (0, holding.after):
-            continue
-        if ledger == PORTFOLIO_LEDGER:
-            counts = i == book.step[FIRST_CHANGED]
-        else:
-            counts = timeline.columns.positions[i].pair == ledger - 1
-        if counts and value > 0.0:
-            after = state_after(timeline, i, holding.after)
-            value = value / holding.value * after.return_at_close
-    return value
+@inlined
+def _batch_has(book: Book, timeline: Timeline, ledger: int) -> bool:
+    """Whether the batch has an order of this ledger."""
+    has = False
+    for i in book.changed[: book.step[N_CHANGED]]:
+        has = has or _belongs(timeline, i, ledger)
+    return has
 
 
-@compiled
-def _multiply(book: Book, timeline: Timeline, ledger: int, after: bool) -> None:
-    """Take the products over a ledger's positions, before or after the batch.
+@inlined
+def _belongs(timeline: Timeline, i: int, ledger: int) -> bool:
+    return ledger == PORTFOLIO_LEDGER or timeline.columns.positions[i].pair == ledger - 1
 
-    After the batch a position that it changes counts with its return after the order; the others
-    count as they stand.
+
+@inlined
+def _take_closed(row: Row) -> None:
+    """The products of a ledger in which only closed positions count."""
+    row.value, row.spread, row.carry = row.closed_value, row.closed_spread, row.closed_carry
+
+
+@inlined
+def _multiply_after_batch(book: Book, timeline: Timeline, ledger: int) -> None:
+    """Take the products over a ledger's positions after the batch.
+
+    A position that it changes counts with its return after the order; the others count as they
+    stand.
     """
     row = book.ledgers[ledger]
     row.value, row.spread, row.carry = 1.0, 1.0, 1.0
     for i in book.sequence:
         holding = book.holdings[i]
-        known = holding.after if after else holding.known
-        if known == 0 or not _belongs(timeline, i, ledger):
+        if holding.after == 0 or not _belongs(timeline, i, ledger):
             continue
-        state = state_after(timeline, i, known)
-        row.value *= state.return_at_close if known != holding.known else holding.value
+        if holding.after != holding.known:
+            row.value *= state_after(timeline, i, holding.after).return_at_close
+        else:
+            row.value *= holding.value
         row.spread *= holding.spread
         row.carry *= holding.fee
 
 
-@compiled
-def _belongs(timeline: Timeline, i: int, ledger: int) -> bool:
-    return ledger == PORTFOLIO_LEDGER or timeline.columns.positions[i].pair == ledger - 1
+@inlined
+def _replace_changed(book: Book, timeline: Timeline, ledger: int) -> None:
+    """Exchange a changed position's return before its order for the one after it.
+
+    The portfolio does so for the first position of the batch only (quirk 11).
+    """
+    row = book.ledgers[ledger]
+    for i in book.changed[: book.step[N_CHANGED]]:
+        holding = book.holdings[i]
+        if holding.known == 0 or not _belongs(timeline, i, ledger):
+            continue
+        if ledger == PORTFOLIO_LEDGER and i != book.step[FIRST_CHANGED]:
+            continue
+        if row.value > 0.0:
+            after = state_after(timeline, i, holding.after)
+            row.value = row.value / holding.value * after.return_at_close
 
 
-@compiled
-def _has_orders(book: Book, timeline: Timeline, ledger: int) -> bool:
-    """Whether a ledger has a position, counting those that the batch opens."""
-    for i in range(len(book.holdings)):
-        if book.holdings[i].after > 0 and _belongs(timeline, i, ledger):
-            return True
-    return False
-
-
-@compiled
+@inlined
 def _record_without_drift(book: Book, timeline: Timeline, ledger: int, at_ms: int) -> None:
     """Record without an open position; a value that cannot have changed is kept to the last bit."""
     row = book.ledgers[ledger]
     value = row.value
-    if row.used > 0 and not book.step[BATCH_CLOSES] and _batch_is_mine(book, timeline, ledger):
+    is_pair = ledger != PORTFOLIO_LEDGER
+    mine = book.step[N_CHANGED] == 0 or (is_pair and _batch_has(book, timeline, ledger))
+    if row.used > 0 and not book.step[BATCH_CLOSES] and mine:
         cp = book.cps[ledger, row.used - 1]
         if row.spread == cp.prev_portfolio_spread_fee and row.carry == cp.prev_portfolio_carry_fee:
             value = cp.prev_portfolio_ret
     record(book, timeline.sizes, ledger, at_ms, value, row.spread, row.carry, False)
-
-
-@compiled
-def _batch_is_mine(book: Book, timeline: Timeline, ledger: int) -> bool:
-    """Whether the batch is empty, or has an order of this pair's ledger."""
-    if book.step[N_CHANGED] == 0:
-        return True
-    for i in range(len(book.holdings)):
-        changed = book.holdings[i].after != book.holdings[i].known
-        if changed and timeline.columns.positions[i].pair == ledger - 1:
-            return True
-    return False

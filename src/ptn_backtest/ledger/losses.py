@@ -1,6 +1,6 @@
 """The moment of a drawdown beyond the limit, and of a liquidation (compiled)."""
 
-from ptn_backtest.compiled import compiled
+from ptn_backtest.compiled import inlined
 from ptn_backtest.ledger.book import (
     DRAWDOWN,
     LIQUIDATED,
@@ -13,7 +13,7 @@ from ptn_backtest.ledger.timeline import Timeline
 from ptn_backtest.ledger.valuing import is_open, state_after
 
 
-@compiled
+@inlined
 def watch_drawdown(book: Book, timeline: Timeline, at_ms: int, after: bool) -> None:
     """Note the portfolio's record at a time, if its drawdown is the first to reach the limit.
 
@@ -33,7 +33,7 @@ def watch_drawdown(book: Book, timeline: Timeline, at_ms: int, after: bool) -> N
         _note(book, timeline, DRAWDOWN, at_ms, value, after)
 
 
-@compiled
+@inlined
 def liquidate(book: Book, timeline: Timeline, at_ms: int, after: bool) -> None:
     """End the trader: its value is 0 at this time, which is not recorded."""
     book.clock[LIQUIDATED] = at_ms
@@ -42,7 +42,7 @@ def liquidate(book: Book, timeline: Timeline, at_ms: int, after: bool) -> None:
         _note(book, timeline, DRAWDOWN, at_ms, 0.0, after)
 
 
-@compiled
+@inlined
 def forget_dropped(book: Book) -> None:
     """Forget a drawdown whose checkpoint has left the window: another one may come."""
     row = book.ledgers[PORTFOLIO_LEDGER]
@@ -53,7 +53,7 @@ def forget_dropped(book: Book) -> None:
         book.losses[DRAWDOWN].time_ms = NONE_MS
 
 
-@compiled
+@inlined
 def _note(
     book: Book, timeline: Timeline, which: int, at_ms: int, value: float, after: bool
 ) -> None:

@@ -2,16 +2,18 @@
 
 import math
 
-from ptn_backtest.compiled import compiled
-from ptn_backtest.ledger.book import NONE_MS, Book
+import numpy as np
+
+from ptn_backtest.compiled import inlined
+from ptn_backtest.ledger.book import DOWN, NONE_MS, UP, USD_DOWN, USD_UP, Book
 from ptn_backtest.ledger.checkpoint import CHECKPOINT_MS
-from ptn_backtest.positions.columns import Row, Rows
+from ptn_backtest.positions.columns import Floats, Row, Rows
 
 NEAR_ONE = 1e-3
 """Changes up to this need no more than five terms of the logarithm's series."""
 
 
-@compiled
+@inlined
 def record(
     book: Book,
     sizes: Rows,
@@ -41,17 +43,114 @@ def record(
     cp.mpv = max(cp.mpv, value)
     if value != cp.prev_portfolio_ret:
         _book_change(cp, value, account_size(sizes, at_ms))
-    if carry != cp.prev_portfolio_carry_fee:
-        cp.carry_fee_loss += math.log(carry / cp.prev_portfolio_carry_fee)
-    if spread != cp.prev_portfolio_spread_fee:
-        cp.spread_fee_loss += math.log(spread / cp.prev_portfolio_spread_fee)
+    _book_fees(cp, spread, carry)
     cp.prev_portfolio_ret = value
-    cp.prev_portfolio_carry_fee = carry
-    cp.prev_portfolio_spread_fee = spread
     cp.last_update_ms = at_ms
 
 
-@compiled
+@inlined
+def record_block(book: Book, sizes: Rows, ledger: int, at_ms: int, last_ms: int) -> None:
+    """Record the values of a block from its first tick to its last, which end no checkpoint between.
+
+    As `record` would one by one. A value that repeats the one before adds nothing, so that ticks
+    without a candle need no value of their own.
+    """
+    row = book.ledgers[ledger]
+    values = book.values[ledger, : row.n_moments]
+    _advance(book, ledger, at_ms, row.market_open, row.peak)
+    cp = book.cps[ledger, row.used - 1]
+    _book_extremes(row, cp, values)
+    _book_changes(book.changes, cp, values, account_size(sizes, at_ms))
+    _book_fees(cp, row.spread, row.carry)
+    row.value = values[len(values) - 1]
+    cp.prev_portfolio_ret = row.value
+    cp.accum_ms += last_ms - at_ms
+    cp.open_ms += last_ms - at_ms if row.market_open else 0
+    cp.last_update_ms = last_ms
+
+
+@inlined
+def _book_fees(cp: Row, spread: float, carry: float) -> None:
+    if carry != cp.prev_portfolio_carry_fee:
+        cp.carry_fee_loss += math.log(carry / cp.prev_portfolio_carry_fee)
+        cp.prev_portfolio_carry_fee = carry
+    if spread != cp.prev_portfolio_spread_fee:
+        cp.spread_fee_loss += math.log(spread / cp.prev_portfolio_spread_fee)
+        cp.prev_portfolio_spread_fee = spread
+
+
+@inlined
+def _book_extremes(row: Row, cp: Row, values: Floats) -> None:
+    """Peak, highest value, and the lowest value / running peak: one division per peak."""
+    lowest, highest = extremes(values)
+    cp.mpv = max(cp.mpv, highest)
+    if highest <= row.peak:
+        cp.mdd = min(cp.mdd, lowest / row.peak)
+        return
+    peak, mdd = row.peak, cp.mdd
+    lowest = peak
+    for value in values:
+        if value > peak:
+            mdd = min(mdd, lowest / peak)
+            peak, lowest = value, value
+        lowest = min(lowest, value)
+    row.peak, cp.mdd = peak, min(mdd, lowest / peak)
+
+
+@inlined
+def extremes(values: Floats) -> tuple[float, float]:
+    """Lowest and highest of some values, none of them negative.
+
+    The bits of such numbers, taken as whole ones, ascend as the numbers do; and minima of whole
+    numbers vectorise, where those of floating point are taken one after the other.
+    """
+    bits = values.view(np.int64)
+    lowest = highest = bits[0]
+    for k in range(len(bits)):
+        lowest = min(lowest, bits[k])
+        highest = max(highest, bits[k])
+    return np.int64(lowest).view(np.float64), np.int64(highest).view(np.float64)
+
+
+@inlined
+def _book_changes(changes: Floats, cp: Row, values: Floats, size_usd: float) -> None:
+    """Add up the changes from value to value, each sum in the order of ticks."""
+    n = len(values)
+    up, down = changes[UP, :n], changes[DOWN, :n]
+    usd_up, usd_down = changes[USD_UP, :n], changes[USD_DOWN, :n]
+    n_changes = n_large = 0
+    before = cp.prev_portfolio_ret
+    # apart from the sums, whose order is fixed, so that it vectorises
+    for k in range(n):
+        change = values[k] / before - 1
+        before = values[k]
+        log_change = log_near_one(change)
+        n_changes += change != 0.0
+        n_large += abs(change) > NEAR_ONE
+        up[k], down[k] = max(log_change, 0.0), min(log_change, 0.0)
+        usd_up[k], usd_down[k] = max(change * size_usd, 0.0), min(change * size_usd, 0.0)
+    if n_large > 0:
+        _take_logarithms(up, down, values, cp.prev_portfolio_ret)
+    gain, loss, pnl_gain, pnl_loss = cp.gain, cp.loss, cp.pnl_gain, cp.pnl_loss
+    for k in range(n):
+        gain += up[k]
+        loss += down[k]
+        pnl_gain += usd_up[k]
+        pnl_loss += usd_down[k]
+    cp.n_updates += n_changes
+    cp.gain, cp.loss, cp.pnl_gain, cp.pnl_loss = gain, loss, pnl_gain, pnl_loss
+
+
+@inlined
+def _take_logarithms(up: Floats, down: Floats, values: Floats, before: float) -> None:
+    """Changes of log value of any size."""
+    for k in range(len(values)):
+        log_change = log_of(values[k] / before)
+        before = values[k]
+        up[k], down[k] = max(log_change, 0.0), min(log_change, 0.0)
+
+
+@inlined
 def _book_change(cp: Row, value: float, size_usd: float) -> None:
     ratio = value / cp.prev_portfolio_ret
     change = log_of(ratio)
@@ -67,14 +166,14 @@ def _book_change(cp: Row, value: float, size_usd: float) -> None:
         cp.pnl_loss += usd
 
 
-@compiled
+@inlined
 def log_of(ratio: float) -> float:
     """Logarithm of a value over the one before."""
     change = ratio - 1
     return log_near_one(change) if abs(change) <= NEAR_ONE else math.log(ratio)
 
 
-@compiled
+@inlined
 def log_near_one(change: float) -> float:
     """log(1 + change) of a small change, to a bit or two, where a logarithm is too slow.
 
@@ -85,7 +184,7 @@ def log_near_one(change: float) -> float:
     return change - change * change * rest
 
 
-@compiled
+@inlined
 def account_size(sizes: Rows, at_ms: int) -> float:
     """The account size in force at a time, USD."""
     i = len(sizes) - 1
@@ -94,7 +193,7 @@ def account_size(sizes: Rows, at_ms: int) -> float:
     return sizes[i].usd
 
 
-@compiled
+@inlined
 def _begin(
     cp: Row,
     last_update_ms: int,
@@ -123,7 +222,7 @@ def _begin(
     cp.pnl_loss = 0.0
 
 
-@compiled
+@inlined
 def _advance(book: Book, ledger: int, at_ms: int, market_open: bool, peak: float) -> None:
     """Cover the time since the last record, completing checkpoints at their boundaries.
 
@@ -154,7 +253,7 @@ def _advance(book: Book, ledger: int, at_ms: int, market_open: bool, peak: float
     row.used += 1
 
 
-@compiled
+@inlined
 def copy_checkpoint(to: Row, cp: Row) -> None:
     """Copy every field of a checkpoint."""
     to.last_update_ms = cp.last_update_ms
@@ -174,32 +273,34 @@ def copy_checkpoint(to: Row, cp: Row) -> None:
     to.pnl_loss = cp.pnl_loss
 
 
-@compiled
+@inlined
 def renew_peaks(book: Book) -> None:
     """Take every ledger's peak anew from the checkpoints that are left (quirk 16)."""
     for ledger in range(len(book.ledgers)):
         row = book.ledgers[ledger]
-        row.peak = 1.0
-        for i in range(row.oldest, row.used):
-            row.peak = max(row.peak, book.cps[ledger, i].mpv)
+        if row.peak_left:
+            row.peak_left = False
+            row.peak = 1.0
+            for i in range(row.oldest, row.used):
+                row.peak = max(row.peak, book.cps[ledger, i].mpv)
 
 
-@compiled
+@inlined
 def drop_old_checkpoints(book: Book, window_ms: int) -> None:
     """Drop the oldest checkpoints while a ledger covers more than its window."""
     for ledger in range(len(book.ledgers)):
         row = book.ledgers[ledger]
-        covered_ms = 0
-        i = row.used
-        while i > row.oldest:
-            covered_ms += book.cps[ledger, i - 1].accum_ms
-            if covered_ms > window_ms:
+        while row.oldest < row.used:
+            oldest = book.cps[ledger, row.oldest]
+            end_ms = book.cps[ledger, row.used - 1].last_update_ms
+            # checkpoints leave no time between them
+            if end_ms - oldest.last_update_ms + oldest.accum_ms <= window_ms:
                 break
-            i -= 1
-        row.oldest = i
+            row.peak_left = row.peak_left or oldest.mpv == row.peak
+            row.oldest += 1
 
 
-@compiled
+@inlined
 def remember_price(pair: Row, price: float, start_ms: int) -> None:
     """Keep a candle's close as a pair's last known price, and the one before it."""
     if pair.price_ms not in (NONE_MS, start_ms):
@@ -209,7 +310,7 @@ def remember_price(pair: Row, price: float, start_ms: int) -> None:
     pair.price_ms = start_ms
 
 
-@compiled
+@inlined
 def forget_price(pair: Row) -> None:
     """Forget a pair's last known prices."""
     pair.price_ms = NONE_MS

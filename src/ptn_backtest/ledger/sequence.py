@@ -1,12 +1,21 @@
 """The order in which an update multiplies positions: n_updates counts a change of the last bit (compiled)."""
 
-from ptn_backtest.compiled import compiled
-from ptn_backtest.ledger.book import CURSOR, LAST_UPDATE, NONE_MS, Book
+from ptn_backtest.compiled import inlined
+from ptn_backtest.ledger.book import (
+    BY_CLOSE,
+    CURSOR,
+    LAST_UPDATE,
+    N_OPEN,
+    NONE_MS,
+    PORTFOLIO_LEDGER,
+    REGROUPED,
+    Book,
+)
 from ptn_backtest.ledger.timeline import Timeline
-from ptn_backtest.ledger.valuing import is_closed
+from ptn_backtest.ledger.valuing import is_closed, is_open
 
 
-@compiled
+@inlined
 def choose_sequence(book: Book, timeline: Timeline, until_ms: int) -> None:
     """Set the order of products for an update.
 
@@ -18,14 +27,54 @@ def choose_sequence(book: Book, timeline: Timeline, until_ms: int) -> None:
     events, cursor = timeline.events, book.clock[CURSOR]
     last_ms = book.clock[LAST_UPDATE]
     quiet = cursor == len(events) or events[cursor].time_ms > until_ms
-    if last_ms != NONE_MS and quiet and events[cursor - 1].time_ms < last_ms:
+    by_close = last_ms != NONE_MS and quiet and events[cursor - 1].time_ms < last_ms
+    if by_close == (book.clock[BY_CLOSE] == 1):
+        return  # in either order: it does not depend on the update, and orders end the one by close
+    book.clock[BY_CLOSE] = by_close
+    if by_close:
         _by_close(book, timeline)
-        return
-    for i in range(len(book.sequence)):
-        book.sequence[i] = i
+    else:
+        for i in range(len(book.sequence)):
+            book.sequence[i] = i
+    list_open(book, timeline)
 
 
-@compiled
+@inlined
+def list_open(book: Book, timeline: Timeline) -> None:
+    """List the open positions in the order of products; the closed ones will be multiplied anew."""
+    for pair in range(len(book.pairs)):
+        book.pairs[pair].open = False
+    n_open = 0
+    for i in book.sequence:
+        if is_open(timeline, i, book.holdings[i].known):
+            book.open[n_open] = i
+            n_open += 1
+            book.pairs[timeline.columns.positions[i].pair].open = True
+    book.step[N_OPEN] = n_open
+    book.clock[REGROUPED] = 1
+
+
+@inlined
+def multiply_closed(book: Book, timeline: Timeline) -> None:
+    """Products over the closed positions; at ticks they come before the open ones."""
+    for ledger in range(len(book.ledgers)):
+        row = book.ledgers[ledger]
+        row.closed_value = 1.0
+        row.closed_spread = 1.0
+        row.closed_carry = 1.0
+    for i in book.sequence:
+        holding = book.holdings[i]
+        if holding.known == 0 or not is_closed(timeline, i, holding.known):
+            continue
+        for ledger in (PORTFOLIO_LEDGER, 1 + timeline.columns.positions[i].pair):
+            if ledger < len(book.ledgers):
+                row = book.ledgers[ledger]
+                row.closed_value *= holding.value
+                row.closed_spread *= holding.spread
+                row.closed_carry *= holding.fee
+
+
+@inlined
 def _by_close(book: Book, timeline: Timeline) -> None:
     for pair in range(len(book.pairs)):
         book.pairs[pair].placed = False
@@ -43,7 +92,7 @@ def _by_close(book: Book, timeline: Timeline) -> None:
             at += 1
 
 
-@compiled
+@inlined
 def _place_pair(book: Book, timeline: Timeline, pair: int, at: int) -> int:
     """Put a pair's positions into the sequence from place `at` on; the place after them."""
     for closed in (True, False):
@@ -55,7 +104,7 @@ def _place_pair(book: Book, timeline: Timeline, pair: int, at: int) -> int:
     return at
 
 
-@compiled
+@inlined
 def _is(book: Book, timeline: Timeline, i: int, closed: bool) -> bool:
     """Whether position i has orders and is closed, or open."""
     known = book.holdings[i].known

@@ -1,10 +1,12 @@
 """One trader's orders as a timeline: what is held from when, ready for the kernel."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ptn_backtest.clock import DAY_MS, NEVER_MS
 from ptn_backtest.positions.accounting import Accounts, replay_orders
@@ -65,6 +67,21 @@ class TraderTimeline:
         """Time of the trader's first order."""
         return int(self.arrays.events["time_ms"][0])
 
+    def open_ranges(
+        self, end_ms: int, from_ms: int | None = None
+    ) -> Iterator[tuple[str, NDArray[np.int64]]]:
+        """Each pair's id, with rows (open, close) in ms by open time; see `open_ranges`."""
+        columns, pair = self.arrays.columns, self.arrays.columns.positions["pair"]
+        opened = columns.opened_ms
+        closed = np.minimum(_close_times(columns, self.arrays.accounts), end_ms)
+        if from_ms is not None:
+            lasts = closed >= from_ms
+            opened, closed, pair = np.maximum(opened, from_ms)[lasts], closed[lasts], pair[lasts]
+        ranges = np.stack((opened, closed), axis=1)
+        ends = np.searchsorted(pair, np.arange(1, len(self.pairs)))
+        for each, mine in zip(self.pairs, np.split(ranges, ends), strict=True):
+            yield each.trade_pair_id, mine
+
     def account_size_at(self, at_ms: int) -> float:
         """USD in force at a time."""
         sizes = self.arrays.sizes
@@ -78,7 +95,7 @@ def build_timeline(
     *,
     use_slippage: bool | None = None,
 ) -> TraderTimeline:
-    """The timeline of one trader.
+    """The timeline of one trader, as `build_timelines` makes it.
 
     Args:
         positions: all of one trader, at least one, in stored order.
@@ -86,24 +103,99 @@ def build_timeline(
         rulebook: fees and dates.
         use_slippage: True always, False never, None by the rulebook's date.
     """
-    order, pairs = _ledger_order(positions)
-    ordered = tuple(positions[i] for i in order)
-    columns = position_columns(ordered, rulebook)
-    columns.positions["stored"] = order
+    hotkey = positions[0].miner_hotkey
+    made = build_timelines(
+        {hotkey: positions}, {hotkey: account_sizes}, rulebook, use_slippage=use_slippage
+    )
+    return made[hotkey]
+
+
+def build_timelines(
+    positions: Mapping[str, Sequence[Position]],
+    account_sizes: Mapping[str, Sequence[tuple[int, float]]] = MappingProxyType({}),
+    rulebook: Rulebook = DEFAULT_RULEBOOK,
+    *,
+    use_slippage: bool | None = None,
+) -> dict[str, TraderTimeline]:
+    """The timelines of many traders, whose arrays are parts of larger ones.
+
+    Args:
+        positions: {hotkey: all of the trader, at least one, in stored order}.
+        account_sizes: {hotkey: (update time in ms, USD)}; an update counts from the next UTC day.
+        rulebook: fees and dates.
+        use_slippage: True always, False never, None by the rulebook's date.
+    """
+    everyone = [position for mine in positions.values() for position in mine]
+    counts = np.array([len(mine) for mine in positions.values()], dtype=np.int64)
+    trader = np.repeat(np.arange(len(counts)), counts)
+    columns = position_columns(everyone, rulebook)
+    order = _ledger_order(trader, columns)
+    columns = columns.rearranged(order)
+    new_pair = _differs(trader) | _differs(columns.positions["pair"])
+    columns.positions["pair"] = np.cumsum(new_pair)
     rules = accounting_rules(rulebook, use_slippage)
     accounts = replay_orders(columns, rules)
-    close_ms = _close_times(columns, accounts)
-    stored = columns.positions["stored"]
-    arrays = Timeline(
+    whole = Timeline(
         columns=columns,
         accounts=accounts,
         rules=rules,
-        events=_events(columns),
-        sizes=np.array(_size_steps(account_sizes, rulebook.accounts.smallest_usd), dtype=SIZE),
-        by_close=np.lexsort((stored, close_ms)),
-        by_stored=np.argsort(stored),
+        events=_events(trader, columns),
+        sizes=np.empty(0, dtype=SIZE),
+        by_close=np.lexsort((order, _close_times(columns, accounts), trader)),
+        by_stored=np.argsort(order),
     )
-    return TraderTimeline(positions[0].miner_hotkey, pairs, ordered, arrays)
+    made = {}
+    for hotkey, mine in _slices(positions):
+        ordered = tuple(everyone[i] for i in order[mine])
+        pairs = tuple(ordered[i].trade_pair for i in np.flatnonzero(new_pair[mine]))
+        steps = _size_steps(account_sizes.get(hotkey, ()), rulebook.accounts.smallest_usd)
+        arrays = _part(whole, mine, np.array(steps, dtype=SIZE))
+        made[hotkey] = TraderTimeline(hotkey, pairs, ordered, arrays)
+    return made
+
+
+def _ledger_order(trader: Ints, columns: PositionColumns) -> NDArray[np.intp]:
+    """Positions by trader, first trade of their pair, open time, and as stored."""
+    place = np.argsort(np.argsort(columns.opened_ms, kind="stable"))
+    pair = trader * (1 + columns.positions["pair"].max(initial=0)) + columns.positions["pair"]
+    first_trade = np.full(1 + pair.max(initial=0), len(place))
+    np.minimum.at(first_trade, pair, place)
+    return np.lexsort((place, first_trade[pair], trader))
+
+
+def _differs(numbers: Ints) -> NDArray[np.bool_]:
+    """Where a number is not the one before it; the first never is."""
+    return np.diff(numbers, prepend=-1) != 0
+
+
+def _slices(positions: Mapping[str, Sequence[Position]]) -> Iterator[tuple[str, slice]]:
+    """Where each trader's positions are among all of them."""
+    begin = 0
+    for hotkey, mine in positions.items():
+        yield hotkey, slice(begin, begin + len(mine))
+        begin += len(mine)
+
+
+def _part(whole: Timeline, mine: slice, sizes: Rows) -> Timeline:
+    """One trader's part of the arrays of all, its indices counted from its own first rows."""
+    rows, bounds = whole.columns.positions[mine].copy(), whole.accounts.bounds[mine].copy()
+    orders = slice(rows["first"][0], rows["last"][-1])
+    rows["first"] -= orders.start
+    rows["last"] -= orders.start
+    rows["stored"] -= mine.start
+    rows["pair"] -= rows["pair"][0]
+    bounds["close"] -= np.where(bounds["close"] >= 0, orders.start, 0)
+    events = whole.events[orders].copy()
+    events["position"] -= mine.start
+    return Timeline(
+        columns=PositionColumns(rows, whole.columns.orders[orders]),
+        accounts=Accounts(whole.accounts.after[orders], bounds),
+        rules=whole.rules,
+        events=events,
+        sizes=sizes,
+        by_close=whole.by_close[mine] - mine.start,
+        by_stored=whole.by_stored[mine] - mine.start,
+    )
 
 
 def _close_times(columns: PositionColumns, accounts: Accounts) -> Ints:
@@ -112,43 +204,36 @@ def _close_times(columns: PositionColumns, accounts: Accounts) -> Ints:
     return np.where(close >= 0, columns.orders["time_ms"][close], NEVER_MS)
 
 
-def _events(columns: PositionColumns) -> Rows:
+def _events(trader: Ints, columns: PositionColumns) -> Rows:
+    """All orders, by trader and time; of one time in ledger order."""
     counts = columns.positions["last"] - columns.positions["first"]
     events = np.zeros(len(columns.orders), dtype=EVENT)
     events["time_ms"] = columns.orders["time_ms"]
     events["position"] = np.repeat(np.arange(len(columns.positions)), counts)
-    return events[np.argsort(events["time_ms"], kind="stable")]
+    return events[np.lexsort((events["time_ms"], np.repeat(trader, counts)))]
 
 
 def open_ranges(
-    timelines: Iterable[TraderTimeline], end_ms: int
+    timelines: Iterable[TraderTimeline], end_ms: int, from_ms: int | None = None
 ) -> dict[str, list[tuple[int, int]]]:
-    """{trade_pair_id: [(open, close), ...]} in ms; a position that stays open ends at `end_ms`."""
-    ranges: dict[str, list[tuple[int, int]]] = {}
+    """When positions are open, by pair.
+
+    Args:
+        timelines: the traders.
+        end_ms: end of a position that stays open.
+        from_ms: where given, ranges begin here at the earliest, and those that end before are left
+            out: what a replay looks at that continues ledgers whose last update this was.
+
+    Returns:
+        {trade_pair_id: [(open, close), ...]} in ms, sorted; every pair that was ever traded.
+    """
+    found: dict[str, list[NDArray[np.int64]]] = {}
     for timeline in timelines:
-        (rows, orders), bounds = timeline.arrays.columns, timeline.arrays.accounts.bounds
-        for i, position in enumerate(timeline.positions):
-            close = bounds["close"][i]
-            closed_ms = int(orders["time_ms"][close]) if close >= 0 else end_ms
-            opened_ms = int(orders["time_ms"][rows["first"][i]])
-            pair = position.trade_pair.trade_pair_id
-            ranges.setdefault(pair, []).append((opened_ms, min(closed_ms, end_ms)))
-    return {pair: sorted(ranges[pair]) for pair in sorted(ranges)}
-
-
-def _ledger_order(positions: Sequence[Position]) -> tuple[list[int], tuple[TradePair, ...]]:
-    opened = [position.orders[0].processed_ms for position in positions]
-    first_trade: dict[str, tuple[int, int]] = {}
-    for i, position in enumerate(positions):
-        key = (opened[i], i)
-        pair_id = position.trade_pair.trade_pair_id
-        first_trade[pair_id] = min(key, first_trade.get(pair_id, key))
-    order = sorted(
-        range(len(positions)),
-        key=lambda i: (first_trade[positions[i].trade_pair.trade_pair_id], opened[i], i),
-    )
-    pairs = dict.fromkeys(positions[i].trade_pair for i in order)
-    return order, tuple(pairs)
+        for pair, ranges in timeline.open_ranges(end_ms, from_ms):
+            found.setdefault(pair, []).append(ranges)
+    return {
+        pair: sorted(map(tuple, np.concatenate(found[pair]).tolist())) for pair in sorted(found)
+    }
 
 
 def _size_steps(

@@ -1,36 +1,36 @@
 """What positions are worth, and their fees through the cache (compiled)."""
 
-from ptn_backtest.compiled import compiled
-from ptn_backtest.ledger.book import NONE_MS, Book
+from ptn_backtest.compiled import inlined
+from ptn_backtest.ledger.book import N_OPEN, NONE_MS, Book
 from ptn_backtest.ledger.timeline import Timeline
 from ptn_backtest.positions.accounting import carry_at, charged_spread
 from ptn_backtest.positions.columns import Row
 
 
-@compiled
+@inlined
 def _last_order(timeline: Timeline, i: int, known: int) -> int:
     return timeline.columns.positions[i].first + known - 1
 
 
-@compiled
+@inlined
 def is_closed(timeline: Timeline, i: int, known: int) -> bool:
     """Whether one of the `known` orders of position i closed it."""
     return 0 <= timeline.accounts.bounds[i].close < timeline.columns.positions[i].first + known
 
 
-@compiled
+@inlined
 def is_open(timeline: Timeline, i: int, known: int) -> bool:
     """Whether position i has orders among the `known` ones, and none of them closed it."""
     return known > 0 and not is_closed(timeline, i, known)
 
 
-@compiled
+@inlined
 def state_after(timeline: Timeline, i: int, known: int) -> Row:
     """State of position i after `known` orders, at least one."""
     return timeline.accounts.after[_last_order(timeline, i, known)]
 
 
-@compiled
+@inlined
 def current_return_at(timeline: Timeline, i: int, known: int, price: float) -> float:
     """Return of position i without fees at a price.
 
@@ -42,7 +42,7 @@ def current_return_at(timeline: Timeline, i: int, known: int, price: float) -> f
     return 0.0 if gain <= -1 else 1 + gain
 
 
-@compiled
+@inlined
 def cached_carry(book: Book, timeline: Timeline, i: int, known: int, at_ms: int) -> float:
     """Carry fee of position i at a time, from the cache as long as its entry holds.
 
@@ -62,7 +62,7 @@ def cached_carry(book: Book, timeline: Timeline, i: int, known: int, at_ms: int)
     return holding.carry
 
 
-@compiled
+@inlined
 def ask_fees(book: Book, timeline: Timeline, i: int, known: int, at_ms: int) -> None:
     """Ask for both fees of position i at a time, with `known` orders."""
     holding = book.holdings[i]
@@ -70,7 +70,7 @@ def ask_fees(book: Book, timeline: Timeline, i: int, known: int, at_ms: int) -> 
     holding.spread = charged_spread(state_after(timeline, i, known), timeline.rules, at_ms)
 
 
-@compiled
+@inlined
 def value_at_price(book: Book, timeline: Timeline, i: int, price: float, price_ms: int) -> None:
     """Value position i, without fees, at the close of a candle that starts at `price_ms`."""
     holding = book.holdings[i]
@@ -78,7 +78,7 @@ def value_at_price(book: Book, timeline: Timeline, i: int, price: float, price_m
     holding.price, holding.price_ms = price, price_ms
 
 
-@compiled
+@inlined
 def stand_after_orders(book: Book, timeline: Timeline, i: int) -> None:
     """Value position i as its last known order left it."""
     holding = book.holdings[i]
@@ -89,18 +89,15 @@ def stand_after_orders(book: Book, timeline: Timeline, i: int) -> None:
     holding.price_ms = NONE_MS
 
 
-@compiled
+@inlined
 def resume_values(book: Book, timeline: Timeline, last_update_ms: int) -> None:
-    """Value all positions as an update begins: by their orders, or by a later last known price."""
-    for i in range(len(book.holdings)):
-        holding, position = book.holdings[i], timeline.columns.positions[i]
-        known = holding.known
-        if known == 0:
-            continue
+    """Value open positions as an update begins: by their orders, or by a later last known price."""
+    for i in book.open[: book.step[N_OPEN]]:
+        holding = book.holdings[i]
         stand_after_orders(book, timeline, i)
-        last_order = timeline.columns.orders[_last_order(timeline, i, known)]
-        pair = book.pairs[position.pair]
-        if is_open(timeline, i, known) and pair.price_ms > last_order.time_ms:
-            ask_fees(book, timeline, i, known, last_update_ms)
+        last_order = timeline.columns.orders[_last_order(timeline, i, holding.known)]
+        pair = book.pairs[timeline.columns.positions[i].pair]
+        if pair.price_ms > last_order.time_ms:
+            ask_fees(book, timeline, i, holding.known, last_update_ms)
             value_at_price(book, timeline, i, pair.price, pair.price_ms)
             holding.value = holding.current * (holding.fee * holding.spread)

@@ -7,30 +7,40 @@ from numpy.typing import NDArray
 
 from ptn_backtest.clock import MINUTE_MS, SECOND_MS
 from ptn_backtest.ledger.ticks import ONLY_SECONDS_MS
-from ptn_backtest.ledger.timeline import TraderTimeline, open_ranges
+from ptn_backtest.ledger.timeline import TraderTimeline
 from ptn_backtest.positions.columns import Ints
-from ptn_backtest.prices.table import Windows
+from ptn_backtest.prices.candles import Windows
 
 _EDGE_MS = MINUTE_MS + 2 * SECOND_MS
 """A step begins and ends with seconds for at most a minute; a tick is asked for its whole second."""
 
 
 def second_windows(
-    timelines: Iterable[TraderTimeline], update_times_ms: Sequence[int]
+    timelines: Iterable[TraderTimeline],
+    update_times_ms: Sequence[int],
+    from_ms: int | None = None,
 ) -> dict[str, Windows]:
     """{trade_pair_id: stretches of time in which a tick may ask for a second candle}.
 
     A trader's steps end at the orders of all pairs and at the update times, so each order of a
     trader asks for seconds of every pair that is open then.
+
+    Args:
+        timelines: the traders.
+        update_times_ms: when ledgers are updated.
+        from_ms: where given, ledgers are continued whose last update this was: the first step
+            begins here, and earlier ones are over.
     """
     found: dict[str, list[Windows]] = {}
     for timeline in timelines:
         ends = np.unique(
             np.concatenate((timeline.arrays.events["time_ms"], np.array(update_times_ms)))
         )
+        if from_ms is not None:
+            ends = np.insert(ends[ends > from_ms], 0, from_ms)
         windows = _of_steps(ends)
-        for pair, ranges in open_ranges([timeline], int(ends[-1])).items():
-            found.setdefault(pair, []).append(_touching(windows, np.array(ranges, dtype=np.int64)))
+        for pair, ranges in timeline.open_ranges(int(ends[-1]), from_ms):
+            found.setdefault(pair, []).append(_touching(windows, ranges))
     return {pair: _merged(np.concatenate(parts)) for pair, parts in found.items()}
 
 
@@ -44,6 +54,8 @@ def _of_steps(ends: Ints) -> Windows:
 
 def _touching(windows: Windows, ranges: NDArray[np.int64]) -> Windows:
     """The windows in which a position is open at some moment; `ranges` (open, close) by open."""
+    if not len(ranges):
+        return windows[:0]
     closed = np.maximum.accumulate(ranges[:, 1])
     at = np.searchsorted(ranges[:, 0], windows[:, 1], side="right") - 1
     return windows[(at >= 0) & (closed[at] >= windows[:, 0])]

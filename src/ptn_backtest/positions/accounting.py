@@ -21,6 +21,7 @@ from ptn_backtest.positions.columns import (
 from ptn_backtest.positions.fees import carry_fee
 from ptn_backtest.positions.order import OrderType
 from ptn_backtest.positions.position import Position
+from ptn_backtest.positions.recorded_orders import KINDS, order_rows
 from ptn_backtest.rulebook import DEFAULT_RULEBOOK, Rulebook
 
 _FLAT_KIND = 0
@@ -130,30 +131,48 @@ def replay_all(
 
 def position_states(positions: Sequence[Position], accounts: Accounts) -> list[PositionState]:
     """The last state of each position, from what its orders made of it."""
-    last = np.cumsum([len(position.orders) for position in positions]) - 1
+    orders = order_rows(position.orders for position in positions)
+    counts = np.array([len(position.orders) for position in positions], dtype=np.int64)
+    last = np.cumsum(counts)
+    close = accounts.bounds["close"]
+    kind = np.where(close >= 0, _FLAT_KIND, orders["kind"][last - counts])
+    columns = (
+        kind,
+        close >= 0,
+        orders["time_ms"][close],
+        accounts.bounds["initial_entry"],
+        accounts.after[last - 1],
+    )
     return [
-        _last_state(position, accounts.after[last[i]], accounts.bounds[i], int(last[i]))
-        for i, position in enumerate(positions)
+        _state(KINDS[kind], close_ms if closed else None, initial_entry, after)
+        for kind, closed, close_ms, initial_entry, after in zip(
+            *(column.tolist() for column in columns), strict=True
+        )
     ]
 
 
-def _last_state(position: Position, after: Row, bounds: Row, last: int) -> PositionState:
-    closed = bool(bounds["close"] >= 0)
-    closing = position.orders[int(bounds["close"]) - last - 1] if closed else None
+def _state(
+    position_type: OrderType,
+    close_ms: int | None,
+    initial_entry: float,
+    after: tuple[float, ...],
+) -> PositionState:
+    """From a row of ORDER_STATE."""
+    value, at_close, held, entry, entry_value, realized, cumulative, largest, spread_fee = after
     return PositionState(
-        position_type=OrderType.FLAT if closed else position.orders[0].order_type,
-        is_closed_position=closed,
-        close_ms=closing.processed_ms if closing else None,
-        current_return=float(after["current_return"]),
-        return_at_close=float(after["return_at_close"]),
-        net_leverage=float(after["held"]),
-        average_entry_price=float(after["entry_price"]),
-        initial_entry_price=float(bounds["initial_entry"]),
-        cumulative_entry_value=float(after["entry_value"]),
-        realized_pnl=float(after["realized"]),
-        cumulative_leverage=float(after["cumulative_leverage"]),
-        max_leverage_seen=float(after["max_leverage"]),
-        spread_fee=float(after["spread_fee"]),
+        position_type=position_type,
+        is_closed_position=close_ms is not None,
+        close_ms=close_ms,
+        current_return=value,
+        return_at_close=at_close,
+        net_leverage=held,
+        average_entry_price=entry,
+        initial_entry_price=initial_entry,
+        cumulative_entry_value=entry_value,
+        realized_pnl=realized,
+        cumulative_leverage=cumulative,
+        max_leverage_seen=largest,
+        spread_fee=spread_fee,
     )
 
 

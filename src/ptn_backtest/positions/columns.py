@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptn_backtest.positions.position import Position
-from ptn_backtest.positions.recorded_orders import ORDER, order_rows
+from ptn_backtest.positions.recorded_orders import order_rows, spans
 from ptn_backtest.rulebook import Rulebook
 from ptn_backtest.trade_pairs import TradePair
 
@@ -44,6 +44,21 @@ class PositionColumns(NamedTuple):
     positions: Rows
     orders: Rows
 
+    @property
+    def opened_ms(self) -> Ints:
+        """Time of each position's first order."""
+        times: Ints = self.orders["time_ms"][self.positions["first"]]
+        return times
+
+    def rearranged(self, order: NDArray[np.intp]) -> "PositionColumns":
+        """The positions in this order, and their orders with them."""
+        rows = self.positions[order]
+        at = spans(rows["first"], rows["last"])
+        counts = rows["last"] - rows["first"]
+        rows["last"] = np.cumsum(counts)
+        rows["first"] = rows["last"] - counts
+        return PositionColumns(rows, self.orders[at])
+
 
 class AccountingRules(NamedTuple):
     """The dates that position arithmetic turns on, ms."""
@@ -66,19 +81,20 @@ def accounting_rules(rulebook: Rulebook, use_slippage: bool | None) -> Accountin
 
 def position_columns(positions: Sequence[Position], rulebook: Rulebook) -> PositionColumns:
     """The rows of these positions, in the given order; they are also "stored" in it."""
-    terms = {pair: _terms(pair, rulebook) for pair in {p.trade_pair for p in positions}}
-    pair_index = {pair: i for i, pair in enumerate(dict.fromkeys(p.trade_pair for p in positions))}
-    last = np.cumsum([len(position.orders) for position in positions], dtype=np.int64)
+    counts = np.array([len(position.orders) for position in positions], dtype=np.int64)
     rows = np.zeros(len(positions), dtype=POSITION)
-    rows["last"] = last
-    rows["first"][1:] = last[:-1]
-    rows["pair"] = [pair_index[position.trade_pair] for position in positions]
+    rows["last"] = np.cumsum(counts)
+    rows["first"] = rows["last"] - counts
     rows["stored"] = np.arange(len(positions))
     rows["account_size"] = [position.account_size for position in positions]
-    for name in ("pair_fee", "spread_rate", *(n for n in POSITION.names or () if "carry" in n)):
-        rows[name] = [terms[position.trade_pair][name] for position in positions]
-    orders = [order_rows(position.orders) for position in positions]
-    return PositionColumns(rows, np.concatenate([np.empty(0, dtype=ORDER), *orders]))
+    # by its id: a pair itself is slow to look up
+    pairs = {position.trade_pair.trade_pair_id: position.trade_pair for position in positions}
+    place = {pair_id: i for i, pair_id in enumerate(pairs)}
+    rows["pair"] = [place[position.trade_pair.trade_pair_id] for position in positions]
+    terms = [_terms(pair, rulebook) for pair in pairs.values()]
+    for name in terms[0] if terms else ():
+        rows[name] = np.array([each[name] for each in terms])[rows["pair"]]
+    return PositionColumns(rows, order_rows(position.orders for position in positions))
 
 
 def _terms(pair: TradePair, rulebook: Rulebook) -> Mapping[str, float]:

@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from ptn_backtest.positions.order import Order
 from ptn_backtest.positions.position import Position
+from ptn_backtest.positions.recorded_orders import RecordedOrders
 
 
 class PositionManager:
@@ -49,9 +51,15 @@ def up_to(positions: Iterable[Position], end_ms: int) -> list[Position]:
     """The positions as known at a time: without later orders, and without positions opened later."""
     known = []
     for position in positions:
-        orders = tuple(order for order in position.orders if order.processed_ms <= end_ms)
+        orders = _up_to(position.orders, end_ms)
         if len(orders) == len(position.orders):
             known.append(position)
         elif orders:
             known.append(replace(position, orders=orders))
     return known
+
+
+def _up_to(orders: Sequence[Order], end_ms: int) -> Sequence[Order]:
+    if isinstance(orders, RecordedOrders):
+        return orders.up_to(end_ms)
+    return tuple(order for order in orders if order.processed_ms <= end_ms)

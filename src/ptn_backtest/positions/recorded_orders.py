@@ -25,7 +25,7 @@ ORDER = np.dtype(
 KINDS = {kind.sign: kind for kind in OrderType}
 
 _Rows: TypeAlias = NDArray[np.void]
-_NO_TABLE = 0
+_Ints: TypeAlias = NDArray[np.int64]
 
 
 class OrderColumns(NamedTuple):
@@ -50,41 +50,45 @@ class OrderColumns(NamedTuple):
 
 
 class RecordedOrders(Sequence[Order]):
-    """Some orders of a table, in its order; equal to a tuple of the same orders."""
+    """Some orders of a table, in its order; equal to a tuple of the same orders.
 
-    __slots__ = ("_columns", "_first", "_last")
+    Attributes:
+        columns: the table; its orders from row `first` to before `last` are these.
+    """
+
+    __slots__ = ("columns", "first", "last")
 
     def __init__(self, columns: OrderColumns, first: int, last: int) -> None:
         """Take rows `first` to before `last` of sound orders."""
-        self._columns = columns
-        self._first = first
-        self._last = last
+        self.columns = columns
+        self.first = first
+        self.last = last
 
-    @property
-    def rows(self) -> _Rows:
-        """The orders as rows of ORDER."""
-        return self._columns.rows[self._first : self._last]
-
-    @property
-    def place(self) -> tuple[OrderColumns, int, int]:
-        """The table that the orders are in, from which row, and to before which."""
-        return self._columns, self._first, self._last
+    def up_to(self, end_ms: int) -> "RecordedOrders":
+        """Those up to a time; these orders themselves where none is later."""
+        times = self.columns.rows["time_ms"][self.first : self.last]
+        if times[-1] <= end_ms:
+            return self
+        known = int(times.searchsorted(end_ms, side="right"))
+        return RecordedOrders(self.columns, self.first, self.first + known)
 
     def __len__(self) -> int:
-        return self._last - self._first
+        return self.last - self.first
 
     @overload
     def __getitem__(self, index: int) -> Order: ...
     @overload
-    def __getitem__(self, index: slice) -> tuple[Order, ...]: ...
-    def __getitem__(self, index: int | slice) -> Order | tuple[Order, ...]:
-        if isinstance(index, slice):
-            return tuple(self)[index]
-        at = range(self._first, self._last)[index]
-        return next(_orders(self._columns.part(at, at + 1)))
+    def __getitem__(self, index: slice) -> Sequence[Order]: ...
+    def __getitem__(self, index: int | slice) -> Order | Sequence[Order]:
+        at = range(self.first, self.last)[index]
+        if isinstance(at, int):
+            return next(_orders(self.columns.part(at, at + 1)))
+        if at.step == 1:
+            return RecordedOrders(self.columns, at.start, at.start + len(at))
+        return tuple(self)[index]
 
     def __iter__(self) -> Iterator[Order]:
-        return _orders(self._columns.part(self._first, self._last))
+        return _orders(self.columns.part(self.first, self.last))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, tuple | RecordedOrders) and tuple(self) == tuple(other)
@@ -99,27 +103,53 @@ class RecordedOrders(Sequence[Order]):
         return tuple, (list(self),)  # these orders, not the table
 
 
-def order_rows(orders: Sequence[Order]) -> _Rows:
-    """Orders as rows of ORDER."""
-    if isinstance(orders, RecordedOrders):
-        return orders.rows
+def order_rows(orders: Iterable[Sequence[Order]]) -> _Rows:
+    """The orders of many positions as rows of ORDER, one position after the other."""
+    parts = [np.empty(0, dtype=ORDER)]
+    for _, some in groupby(orders, _table):
+        together = list(some)
+        recorded = [each for each in together if isinstance(each, RecordedOrders)]
+        rows = recorded[0].columns.rows[_places(recorded)] if recorded else _object_rows(together)
+        parts.append(rows)
+    return np.concatenate(parts)
+
+
+def spans(first: _Ints, last: _Ints) -> _Ints:
+    """The whole numbers from first[0] to before last[0], then those from first[1], and so on."""
+    counts = last - first
+    begin = np.cumsum(counts) - counts
+    return np.repeat(first - begin, counts) + np.arange(counts.sum())
+
+
+def _table(orders: Sequence[Order]) -> int:
+    """Which table the orders are in; 0 for objects."""
+    return id(orders.columns) if isinstance(orders, RecordedOrders) else 0
+
+
+def _places(orders: Sequence[RecordedOrders]) -> _Ints:
+    """Rows of the table that these positions' orders are in, position by position."""
+    return spans(*np.array([(each.first, each.last) for each in orders], np.int64).T)
+
+
+def _object_rows(orders: Iterable[Sequence[Order]]) -> _Rows:
     found = [
-        (o.order_type.sign, o.leverage, o.price, o.slippage, o.processed_ms, o.src) for o in orders
+        (o.order_type.sign, o.leverage, o.price, o.slippage, o.processed_ms, o.src)
+        for each in orders
+        for o in each
     ]
     return np.array(found, dtype=ORDER)
 
 
-def order_columns(each: Sequence[Sequence[Order]]) -> OrderColumns:
+def order_columns(each: Iterable[Sequence[Order]]) -> OrderColumns:
     """The orders of many positions one after another, as columns.
 
     Those of one table are taken from it at once, without an object for any of them.
     """
-    parts = [
-        _columns_of(group) if table == _NO_TABLE else _taken(group)
-        for table, group in groupby(each, key=_table_id)
-    ]
-    if not parts:
-        return _columns_of([])
+    parts = [_columns_of(())]
+    for _, some in groupby(each, _table):
+        together = list(some)
+        recorded = [orders for orders in together if isinstance(orders, RecordedOrders)]
+        parts.append(_taken(recorded) if recorded else _columns_of(together))
     return OrderColumns(
         np.concatenate([part.rows for part in parts]),
         np.concatenate([part.bid for part in parts]),
@@ -128,25 +158,17 @@ def order_columns(each: Sequence[Sequence[Order]]) -> OrderColumns:
     )
 
 
-def _table_id(orders: Sequence[Order]) -> int:
-    return id(orders.place[0]) if isinstance(orders, RecordedOrders) else _NO_TABLE
+def _taken(orders: Sequence[RecordedOrders]) -> OrderColumns:
+    """Of positions in one table."""
+    at = _places(orders)
+    rows, bid, ask, uuids = orders[0].columns
+    return OrderColumns(rows[at], bid[at], ask[at], uuids.take(pa.array(at, pa.int64())))
 
 
-def _taken(group: Iterable[Sequence[Order]]) -> OrderColumns:
-    """Orders that are all in one table."""
-    recorded = [orders for orders in group if isinstance(orders, RecordedOrders)]
-    bounds = [orders.place[1:] for orders in recorded]
-    first, last = np.array(bounds, np.int64).T
-    counts = last - first
-    places = np.arange(counts.sum()) + np.repeat(first - (np.cumsum(counts) - counts), counts)
-    rows, bid, ask, uuids = recorded[0].place[0]
-    return OrderColumns(rows[places], bid[places], ask[places], uuids.take(pa.array(places)))
-
-
-def _columns_of(group: Iterable[Sequence[Order]]) -> OrderColumns:
-    orders = list(chain.from_iterable(group))
+def _columns_of(each: Iterable[Sequence[Order]]) -> OrderColumns:
+    orders = list(chain.from_iterable(each))
     return OrderColumns(
-        order_rows(orders),
+        _object_rows([orders]),
         np.array([order.bid for order in orders], np.float64),
         np.array([order.ask for order in orders], np.float64),
         pa.array([order.order_uuid for order in orders], pa.string()),

@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ptn_backtest.clock import NEVER_MS
 from ptn_backtest.errors import CandleError
+from ptn_backtest.prices.candles import Windows, touches
+
+EVER: Windows = np.array([[-NEVER_MS, NEVER_MS]])
+"""One window without end."""
 
 VALUES = ("open", "high", "low", "close", "volume", "bid", "ask")
 REPLAY_COLUMNS = ("timestamp_ms", "close")
@@ -47,9 +52,10 @@ def _opened(path: Path, columns: Sequence[str]) -> Iterator[pq.ParquetFile]:
     """The file, mapped; whatever Parquet has to complain about becomes a `CandleError`."""
     try:
         with pq.ParquetFile(path, memory_map=True, page_checksum_verification=True) as file:
+            found = file.schema_arrow  # made anew each time
             for name in columns:
-                index = file.schema_arrow.get_field_index(name)
-                if index < 0 or file.schema_arrow.field(index).type != SCHEMA.field(name).type:
+                index = found.get_field_index(name)
+                if index < 0 or found.field(index).type != SCHEMA.field(name).type:
                     raise CandleError(
                         f"{path} has no column {name!r} of type {SCHEMA.field(name).type}: delete "
                         "the file and import those candles again"
@@ -63,10 +69,8 @@ def _opened(path: Path, columns: Sequence[str]) -> Iterator[pq.ParquetFile]:
         ) from fault
 
 
-def read_file(
-    path: Path, columns: Sequence[str], start_ms: int = -NEVER_MS, end_ms: int = NEVER_MS
-) -> pa.Table:
-    """These columns (timestamp_ms among them) of candles that start in [start_ms, end_ms].
+def read_file(path: Path, columns: Sequence[str], windows: Windows = EVER) -> pa.Table:
+    """These columns of the row groups in which a candle may start in one of these windows.
 
     Raises:
         CandleError: the file is damaged, or lacks a column.
@@ -75,20 +79,18 @@ def read_file(
         groups = [
             index
             for index, bounds in enumerate(_group_bounds(file))
-            if bounds is None or (bounds[0] <= end_ms and start_ms <= bounds[1])
+            if bounds is None or touches(windows, *bounds)
         ]
-        table = file.read_row_groups(groups, columns=list(columns), use_threads=False)
-    times = table["timestamp_ms"].to_numpy()
-    inside = (times >= start_ms) & (times <= end_ms)
-    return table if inside.all() else table.filter(inside)
+        return file.read_row_groups(groups, columns=list(columns), use_threads=False)
 
 
 def _group_bounds(file: pq.ParquetFile) -> list[tuple[int, int] | None]:
     """Smallest and largest time of each row group, None where the file does not say."""
-    index = file.schema_arrow.get_field_index("timestamp_ms")
+    metadata = file.metadata
+    index = metadata.schema.names.index("timestamp_ms")
     bounds: list[tuple[int, int] | None] = []
-    for group in range(file.num_row_groups):
-        known = file.metadata.row_group(group).column(index).statistics
+    for group in range(metadata.num_row_groups):
+        known = metadata.row_group(group).column(index).statistics
         # a file written elsewhere may lack statistics
         low, high = (known.min, known.max) if known is not None else (None, None)
         bounds.append(None if low is None or high is None else (int(low), int(high)))

@@ -1,6 +1,6 @@
 """Candles as the engine reads them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypeAlias, runtime_checkable
@@ -39,6 +39,29 @@ def merged_ranges(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     return merged
 
 
+Windows: TypeAlias = NDArray[np.int64]
+"""Stretches of time as rows (start, end) in ms, both included, ascending and apart."""
+
+
+def window(start_ms: int, end_ms: int) -> Windows:
+    """One window; none where it would end before it starts."""
+    return np.array([[start_ms, end_ms]][: start_ms <= end_ms], dtype=np.int64).reshape(-1, 2)
+
+
+def clipped(windows: Windows, start_ms: int, end_ms: int) -> Windows:
+    """What of these windows lies in [start_ms, end_ms]."""
+    if end_ms < start_ms:
+        return windows[:0]
+    touching = (windows[:, 0] <= end_ms) & (windows[:, 1] >= start_ms)
+    return np.clip(windows[touching], start_ms, end_ms)
+
+
+def touches(windows: Windows, first_ms: int, last_ms: int) -> bool:
+    """Whether one of these windows has a moment in [first_ms, last_ms]."""
+    at = int(windows[:, 1].searchsorted(first_ms))
+    return at < len(windows) and bool(windows[at, 0] <= last_ms)
+
+
 @dataclass(frozen=True, slots=True)
 class Candles:
     """Candles of one pair and timespan.
@@ -53,6 +76,17 @@ class Candles:
 
     def __len__(self) -> int:
         return len(self.start_ms)
+
+    def within(self, windows: Windows) -> "Candles":
+        """Those that start in one of these windows."""
+        if not len(self):
+            return self
+        first = windows[:, 1].searchsorted(self.start_ms[0])
+        last = windows[:, 0].searchsorted(self.start_ms[-1], side="right")
+        edges = self.start_ms.searchsorted(np.add(windows[first:last], (0, 1)).ravel())
+        edges = np.concatenate(([0], edges, [len(self)]))
+        inside = np.repeat(np.arange(len(edges) - 1) % 2 == 1, edges[1:] - edges[:-1])
+        return Candles(self.start_ms[inside], self.close[inside])
 
 
 class CandleSource(Protocol):
@@ -80,3 +114,27 @@ class KnowsMissing(Protocol):
     ) -> Ranges:
         """Stretches [start, end) that touch [start_ms, end_ms], ascending and apart."""
         ...
+
+
+@runtime_checkable
+class WindowedSource(Protocol):
+    """A source that skips what lies between windows."""
+
+    def read_windows(
+        self, trade_pair_id: str, timespan: Timespan, windows: Windows
+    ) -> Iterator[Candles]:
+        """Candles that start in one of these windows, ascending, in parts."""
+        ...
+
+
+def read_windows(
+    source: CandleSource, trade_pair_id: str, timespan: Timespan, windows: Windows
+) -> Iterator[Candles]:
+    """The candles of any source that start in one of these windows, ascending, in parts."""
+    if not len(windows):
+        return
+    if isinstance(source, WindowedSource):
+        yield from source.read_windows(trade_pair_id, timespan, windows)
+    else:
+        first_ms, last_ms = int(windows[0, 0]), int(windows[-1, 1])
+        yield source.read(trade_pair_id, timespan, first_ms, last_ms).within(windows)

@@ -1,7 +1,7 @@
 """Whether the candles that a run needs are there."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,7 +19,7 @@ from ptn_backtest.prices.candles import (
 )
 from ptn_backtest.prices.store import CandleStore
 from ptn_backtest.sessions import open_at
-from ptn_backtest.trade_pairs import TradePair, TradePairCategory
+from ptn_backtest.trade_pairs import TradePair
 
 log = logging.getLogger(__name__)
 
@@ -91,11 +91,11 @@ def count_known_missing(store: CandleStore, trade_pair_id: str, timespan: Timesp
 def count_wanted(trade_pair_id: str, ranges: Ranges, timespan: Timespan = Timespan.MINUTE) -> int:
     """How many candles a replay asks for in these ranges, by the rules of `missing_ranges`."""
     category = TradePair.from_trade_pair_id(trade_pair_id).category
-    return sum(
-        len(expected)
-        for start_ms, end_ms in merged_ranges(ranges)
-        for expected in _expected(category, timespan, start_ms, end_ms)
-    )
+    wanted = 0
+    for start_ms, end_ms in merged_ranges(ranges):
+        for first, last in _chunks(*_asked_for(timespan, start_ms, end_ms), timespan):
+            wanted += int(open_at(category, np.arange(first, last + 1, timespan.ms)).sum())
+    return wanted
 
 
 def describe_missing(missing: Sequence[MissingRange], limit: int = 10) -> list[str]:
@@ -173,9 +173,14 @@ def _missing_in(
     absent: list[NDArray[np.int64]] = []
     positions: list[NDArray[np.int64]] = []
     n_expected = 0
-    for expected in _expected(category, timespan, start_ms, end_ms):
-        there = candles.read(trade_pair_id, timespan, int(expected[0]), int(expected[-1])).start_ms
-        gone = np.flatnonzero(~np.isin(expected, there, assume_unique=True))
+    for chunk_start, chunk_end in _chunks(first, last, timespan):
+        starts = np.arange(chunk_start, chunk_end + 1, timespan.ms, dtype=np.int64)
+        found = candles.read(trade_pair_id, timespan, int(starts[0]), int(starts[-1])).start_ms
+        there = np.zeros(len(starts), dtype=np.bool_)
+        there[(found[found % timespan.ms == 0] - starts[0]) // timespan.ms] = True
+        is_open = open_at(category, starts)
+        expected, there = starts[is_open], there[is_open]
+        gone = np.flatnonzero(~there)
         absent.append(expected[gone])
         positions.append(gone + n_expected)
         n_expected += len(expected)
@@ -191,17 +196,6 @@ def _asked_for(timespan: Timespan, start_ms: int, end_ms: int) -> tuple[int, int
     """Starts of the first candle asked for, and a time between the last one and the next."""
     first = -(-start_ms // timespan.ms) * timespan.ms
     return first, end_ms - (timespan.ms if timespan is Timespan.MINUTE else 0) - 1
-
-
-def _expected(
-    category: TradePairCategory, timespan: Timespan, start_ms: int, end_ms: int
-) -> Iterator[NDArray[np.int64]]:
-    """Starts of the candles asked for while the market is open, in parts; no part is empty."""
-    for chunk_start, chunk_end in _chunks(*_asked_for(timespan, start_ms, end_ms), timespan):
-        times_ms = np.arange(chunk_start, chunk_end + 1, timespan.ms, dtype=np.int64)
-        expected = times_ms[open_at(category, times_ms)]
-        if len(expected):
-            yield expected
 
 
 def _inside(times_ms: NDArray[np.int64], ranges: Ranges) -> NDArray[np.bool_]:

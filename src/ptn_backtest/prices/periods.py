@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptn_backtest.errors import CandleError
-from ptn_backtest.prices.candles import Timespan
+from ptn_backtest.prices.candles import Timespan, Windows, touches
 
 
 def periods(timespan: Timespan, times_ms: NDArray[np.int64]) -> NDArray[np.datetime64]:
@@ -30,26 +30,23 @@ def pieces_by_period(
         start_ms = beyond
 
 
-def period_files(
-    folder: Path, suffix: str, timespan: Timespan, start_ms: int, end_ms: int
-) -> list[Path]:
-    """Files of a folder whose period overlaps [start_ms, end_ms], in time order."""
+def period_files(folder: Path, suffix: str, timespan: Timespan, windows: Windows) -> list[Path]:
+    """Files of a folder whose period has a moment in one of these windows, in time order."""
     if not folder.is_dir():
         return []
     # names, not paths: a year of second candles has many files, and is asked for many times
     names = sorted(name for name in os.listdir(folder) if name.endswith(suffix))  # noqa: PTH208
-    return [folder / name for name in names if _overlaps(folder, name, timespan, start_ms, end_ms)]
+    return [folder / name for name in names if _touched(folder, name, timespan, windows)]
 
 
-def _overlaps(folder: Path, name: str, timespan: Timespan, start_ms: int, end_ms: int) -> bool:
+def _touched(folder: Path, name: str, timespan: Timespan, windows: Windows) -> bool:
     bounds = _period_bounds(name.rpartition(".")[0], timespan)
     if bounds is None:
         raise CandleError(
             f"{folder / name} does not belong in a candle store: move it away, and import it with "
             "'ptn-backtest candles import'"
         )
-    first_ms, beyond_ms = bounds
-    return first_ms <= end_ms and start_ms < beyond_ms
+    return touches(windows, bounds[0], bounds[1] - 1)
 
 
 @cache

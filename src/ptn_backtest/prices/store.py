@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from ptn_backtest.clock import NEVER_MS, format_time
 from ptn_backtest.errors import CandleError
 from ptn_backtest.prices.candle_file import (
+    EVER,
     REPLAY_COLUMNS,
     SCHEMA,
     VALUES,
@@ -35,7 +36,7 @@ from ptn_backtest.prices.candle_file import (
     replacing,
     write_file,
 )
-from ptn_backtest.prices.candles import Candles, Ranges, Timespan, merged_ranges
+from ptn_backtest.prices.candles import Candles, Ranges, Timespan, Windows, merged_ranges, window
 from ptn_backtest.prices.known_missing import read_known_missing, write_known_missing
 from ptn_backtest.prices.periods import period_files, periods, pieces_by_period
 from ptn_backtest.trade_pairs import TradePair
@@ -45,6 +46,7 @@ log = logging.getLogger(__name__)
 FORMAT = "ptn-backtest candle store"
 FORMAT_VERSION = 1
 _N_EXAMPLES = 3
+_NO_CANDLES = Candles(np.empty(0, dtype=np.int64), np.empty(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,19 +164,37 @@ class CandleStore:
         Raises:
             CandleError: a file is damaged, lacks a column, or holds candles no replay can use.
         """
-        table = self.read_table(trade_pair_id, timespan, start_ms, end_ms, REPLAY_COLUMNS)
-        candles = Candles(table["timestamp_ms"].to_numpy(), table["close"].to_numpy())
-        early = np.append(False, candles.start_ms[1:] <= candles.start_ms[:-1])[: len(candles)]
-        bad = early | ~((candles.close > 0) & (candles.close < np.inf))
-        if bad.any():
-            first = bad.argmax()
-            what = "twice or out of order" if early[first] else f"with close {candles.close[first]}"
-            raise CandleError(
-                f"{self._folder(trade_pair_id, timespan)} holds the candle of "
-                f"{format_time(int(candles.start_ms[first]))} {what}: see all such with "
-                "'ptn-backtest candles check', then delete the file and import it again"
-            )
-        return candles
+        wanted = window(start_ms, end_ms)
+        parts = [_NO_CANDLES, *self.read_windows(trade_pair_id, timespan, wanted)]
+        return Candles(
+            np.concatenate([part.start_ms for part in parts]),
+            np.concatenate([part.close for part in parts]),
+        )
+
+    def read_windows(
+        self, trade_pair_id: str, timespan: Timespan, windows: Windows
+    ) -> Iterator[Candles]:
+        """Candles that start in one of these windows, ascending, file by file.
+
+        Raises:
+            CandleError: as `read`.
+        """
+        windows = np.asfortranarray(windows)  # each file searches in both columns
+        before_ms = -NEVER_MS
+        for path in self._files(trade_pair_id, timespan, windows):
+            table = read_file(path, REPLAY_COLUMNS, windows)
+            there = Candles(table["timestamp_ms"].to_numpy(), table["close"].to_numpy())
+            earlier_ms = np.concatenate(([before_ms], there.start_ms))[: len(there)]
+            early = there.start_ms <= earlier_ms
+            if early.any():
+                raise _unusable(path, there.start_ms[early.argmax()], "twice or out of order")
+            candles = there.within(windows)
+            bad = ~((candles.close > 0) & (candles.close < np.inf))
+            if bad.any():
+                first = bad.argmax()
+                raise _unusable(path, candles.start_ms[first], f"with close {candles.close[first]}")
+            before_ms = int(there.start_ms[-1]) if len(there) else before_ms
+            yield candles
 
     def read_table(
         self,
@@ -189,12 +209,14 @@ class CandleStore:
         Raises:
             CandleError: a file is damaged, or lacks a column.
         """
-        tables = [
-            read_file(path, columns, start_ms, end_ms)
-            for path in self._files(trade_pair_id, timespan, start_ms, end_ms)
-        ]
+        wanted = window(start_ms, end_ms)
+        files = self._files(trade_pair_id, timespan, wanted)
+        tables = [read_file(path, columns, wanted) for path in files]
         empty = pa.schema([SCHEMA.field(name) for name in columns]).empty_table()
-        return pa.concat_tables([empty, *tables])
+        table = pa.concat_tables([empty, *tables])
+        times = table["timestamp_ms"].to_numpy()
+        inside = (times >= start_ms) & (times <= end_ms)
+        return table if inside.all() else table.filter(inside)
 
     def write(self, trade_pair_id: str, timespan: Timespan, table: pa.Table) -> Written:
         """Add candles; one that is there already is replaced, and of two in `table` the last counts.
@@ -258,7 +280,7 @@ class CandleStore:
         folder = self._missing_folder(trade_pair_id, timespan)
         found = [
             each
-            for path in period_files(folder, ".json", timespan, start_ms, end_ms)
+            for path in period_files(folder, ".json", timespan, window(start_ms, end_ms))
             for name, ranges in read_known_missing(path).items()
             if provider in (None, name)
             for each in ranges
@@ -295,16 +317,9 @@ class CandleStore:
     def _missing_folder(self, trade_pair_id: str, timespan: Timespan) -> Path:
         return self.root / "missing" / timespan / trade_pair_id
 
-    def _files(
-        self,
-        trade_pair_id: str,
-        timespan: Timespan,
-        start_ms: int = -NEVER_MS,
-        end_ms: int = NEVER_MS,
-    ) -> list[Path]:
-        """Files whose period overlaps [start_ms, end_ms], in time order."""
-        folder = self._folder(trade_pair_id, timespan)
-        return period_files(folder, ".parquet", timespan, start_ms, end_ms)
+    def _files(self, trade_pair_id: str, timespan: Timespan, windows: Windows = EVER) -> list[Path]:
+        """Files whose period has a moment in one of these windows, in time order."""
+        return period_files(self._folder(trade_pair_id, timespan), ".parquet", timespan, windows)
 
     @contextmanager
     def _writing(self, folder: Path) -> Iterator[None]:
@@ -335,6 +350,13 @@ def _read_about(root: Path) -> dict[str, Any]:
             f"reads {FORMAT_VERSION}: install the version that wrote it ({about.get('created_by')})"
         )
     return about
+
+
+def _unusable(path: Path, start_ms: np.int64, what: str) -> CandleError:
+    return CandleError(
+        f"{path} holds the candle of {format_time(int(start_ms))} {what}: see all such with "
+        "'ptn-backtest candles check', then delete the file and import it again"
+    )
 
 
 def _conforming(table: pa.Table, timespan: Timespan) -> pa.Table:

@@ -1,13 +1,20 @@
 """Candles of many pairs as one table, the shape in which the kernel reads them."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ptn_backtest.clock import DAY_MS
-from ptn_backtest.prices.candles import Candles, CandleSource, Timespan
+from ptn_backtest.prices.candles import (
+    Candles,
+    CandleSource,
+    Timespan,
+    Windows,
+    clipped,
+    read_windows,
+    window,
+)
 from ptn_backtest.sessions import session_edges
 from ptn_backtest.trade_pairs import TradePair
 
@@ -24,12 +31,8 @@ PRICE_ROW = np.dtype(
 """Where a pair's candles and sessions are in the arrays of a `PriceTable`: first to before last."""
 
 
-Windows: TypeAlias = NDArray[np.int64]
-"""Stretches of time as rows (start, end) in ms, both included, ascending and apart."""
-
-_NO_TIMES, _NO_PRICES = np.empty(0, dtype=np.int64), np.empty(0)
+_NO_TIMES = np.empty(0, dtype=np.int64)
 _NO_WINDOWS = np.empty((0, 2), dtype=np.int64)
-_READ_MS = 31 * DAY_MS
 
 
 class PriceTable(NamedTuple):
@@ -59,31 +62,27 @@ def price_table(
     Args:
         source: where they are.
         pairs: in the order of the table's rows.
-        ranges: {trade pair id: (start, end) in ms, both included}.
-        second_windows: {trade pair id: when second candles may be asked for}; others are not kept.
-            None keeps all of the range.
+        ranges: {trade pair id: (start, end) in ms, both included}; a pair that is not there has its
+            row, and no candles.
+        second_windows: {trade pair id: when second candles may be asked for}; others are not read.
+            None reads all of the range.
     """
     rows = np.zeros(len(pairs), dtype=PRICE_ROW)
 
     def read(timespan: Timespan) -> Candles:
-        parts = []
-        for pair in pairs:
-            start_ms, end_ms = ranges[pair.trade_pair_id]
-            floor = start_ms - start_ms % timespan.ms
-            if timespan is Timespan.SECOND and second_windows is not None:
-                windows = second_windows.get(pair.trade_pair_id, _NO_WINDOWS)
-                parts.append(_within(source, pair, floor, end_ms, windows))
-            else:
-                parts.append(source.read(pair.trade_pair_id, timespan, floor, end_ms))
-        _place(rows, timespan.value, [len(part) for part in parts])
-        return Candles(
-            np.concatenate([*(part.start_ms for part in parts), _NO_TIMES]),
-            np.concatenate([*(part.close for part in parts), _NO_PRICES]),
-        )
+        gathered, ends = _Gathered(), []
+        for pair in (pair.trade_pair_id for pair in pairs):
+            windows = None if second_windows is None else second_windows.get(pair, _NO_WINDOWS)
+            wanted = _wanted(timespan, ranges.get(pair), windows)
+            for part in read_windows(source, pair, timespan, wanted):
+                gathered.add(part)
+            ends.append(len(gathered))
+        _place(rows, timespan.value, ends)
+        return gathered.candles()
 
     minutes, seconds = read(Timespan.MINUTE), read(Timespan.SECOND)
     sessions = [session_edges(pair.category) for pair in pairs]
-    _place(rows, "session", [len(edges) for edges in sessions])
+    _place(rows, "session", np.cumsum([len(edges) for edges in sessions]))
     return PriceTable(
         rows=rows,
         minute_ms=minutes.start_ms,
@@ -94,23 +93,49 @@ def price_table(
     )
 
 
-def _within(
-    source: CandleSource, pair: TradePair, start_ms: int, end_ms: int, windows: Windows
-) -> Candles:
-    """Second candles inside the windows, read in pieces: a year of all of them is half a gigabyte."""
-    times, closes = [_NO_TIMES], [_NO_PRICES]
-    for begin in range(start_ms, end_ms + 1, _READ_MS):
-        last = min(begin + _READ_MS - 1, end_ms)
-        read = source.read(pair.trade_pair_id, Timespan.SECOND, begin, last)
-        if len(read) and len(windows):
-            at = np.searchsorted(windows[:, 0], read.start_ms, side="right") - 1
-            inside = (at >= 0) & (read.start_ms <= windows[at, 1])
-            times.append(read.start_ms[inside])
-            closes.append(read.close[inside])
-    return Candles(np.concatenate(times), np.concatenate(closes))
+def _wanted(
+    timespan: Timespan, whole: tuple[int, int] | None, second_windows: Windows | None
+) -> Windows:
+    """When a replay may ask for candles of a pair."""
+    if whole is None:
+        return _NO_WINDOWS
+    start_ms, end_ms = whole[0] - whole[0] % timespan.ms, whole[1]
+    if timespan is Timespan.MINUTE or second_windows is None:
+        return window(start_ms, end_ms)
+    return clipped(second_windows, start_ms, end_ms)
 
 
-def _place(rows: NDArray[np.void], name: str, lengths: Sequence[int]) -> None:
-    last = np.cumsum(lengths, dtype=np.int64)
-    rows[f"{name}_last"] = last
-    rows[f"{name}_first"][1:] = last[:-1]
+class _Gathered:
+    """Candles one after the other, in arrays that grow in place.
+
+    So only one part is in memory beside the table: a year of second candles is large.
+    """
+
+    def __init__(self) -> None:
+        self._candles = Candles(np.empty(0, dtype=np.int64), np.empty(0))
+        self._last = 0
+
+    def __len__(self) -> int:
+        return self._last
+
+    def add(self, part: Candles) -> None:
+        """Put candles after those that are there."""
+        first, self._last = self._last, self._last + len(part)
+        if self._last > len(self._candles):
+            self._resize(self._last + self._last // 4)
+        self._candles.start_ms[first : self._last] = part.start_ms
+        self._candles.close[first : self._last] = part.close
+
+    def candles(self) -> Candles:
+        """All of them; nothing can be added any more."""
+        self._resize(self._last)
+        return self._candles
+
+    def _resize(self, length: int) -> None:
+        for array in (self._candles.start_ms, self._candles.close):
+            array.resize(length, refcheck=False)
+
+
+def _place(rows: NDArray[np.void], name: str, ends: Sequence[int] | NDArray[np.int64]) -> None:
+    rows[f"{name}_last"] = ends
+    rows[f"{name}_first"][1:] = ends[:-1]

@@ -10,6 +10,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,25 +33,40 @@ class Tick:
     at: float
     label: str
 
+    @property
+    def place(self) -> int:
+        """Where its line is, in units of the viewBox."""
+        return round(self.at * SIZE / 100)
+
 
 @dataclass(frozen=True, slots=True)
-class Chart:
+class Axes:
+    """Labels at the edges of a chart: numbers on the left, times below."""
+
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+
+    @property
+    def grid(self) -> str:
+        """Path of a line at every label."""
+        across = "".join(f"M0 {tick.place}H{SIZE}" for tick in self.y_ticks)
+        return across + "".join(f"M{tick.place} 0V{SIZE}" for tick in self.x_ticks)
+
+
+@dataclass(frozen=True, slots=True)
+class Chart(Axes):
     """A curve over time, ready for the template.
 
     Attributes:
         line: path of the curve.
         area: path of the area between the curve and zero.
         zero: where the line of zero is, in units of the viewBox.
-        x_ticks: times.
-        y_ticks: percentages.
         limit: where a limit is, in units of the viewBox.
     """
 
     line: str
     area: str
     zero: int
-    x_ticks: tuple[Tick, ...]
-    y_ticks: tuple[Tick, ...]
     limit: int | None = None
 
 
@@ -62,18 +79,14 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
-class SeriesChart:
+class SeriesChart(Axes):
     """Several curves, or areas that stand on each other, ready for the template.
 
     Attributes:
         series: in the order in which they are drawn.
-        x_ticks: times.
-        y_ticks: plain numbers.
     """
 
     series: tuple[Series, ...]
-    x_ticks: tuple[Tick, ...]
-    y_ticks: tuple[Tick, ...]
 
 
 def return_chart(curve: EquityCurve, most: int = MOST_POINTS) -> Chart:
@@ -132,7 +145,7 @@ def line_chart(
             the bottom.
     """
     keep = np.unique(np.linspace(0, len(time_ms) - 1, min(most, len(time_ms))).astype(np.int64))
-    highest = max(float(np.nanmax(values)) for values in lines.values())
+    highest = max(float(np.fmax.reduce(values)) for values in lines.values())
     bottom = 0.0 if best is None else max(highest, best + 1)
     top = best if best is not None else highest * 1.06 or 1.0
     x = _x(time_ms)[keep]
@@ -162,9 +175,15 @@ def thin(values: NDArray[np.float64], most: int = MOST_POINTS) -> NDArray[np.int
     """Indices of at most `most` points that keep the ends and the highs and lows between."""
     if len(values) <= most:
         return np.arange(len(values))
-    parts = np.array_split(np.arange(1, len(values) - 1), most // 2 - 1)
-    extremes = [part[pick(values[part])] for part in parts for pick in (np.argmin, np.argmax)]
-    return np.unique([0, *extremes, len(values) - 1])
+    size, n_larger = divmod(len(values) - 2, most // 2 - 1)
+    middle, end = 1 + n_larger * (size + 1), len(values) - 1
+    kept = np.zeros(len(values), dtype=bool)
+    kept[[0, end]] = True
+    for begin, stop, width in ((1, middle, size + 1), (middle, end, size)):
+        parts, begins = values[begin:stop].reshape(-1, width), np.arange(begin, stop, width)
+        kept[begins + parts.argmin(axis=1)] = True
+        kept[begins + parts.argmax(axis=1)] = True
+    return np.flatnonzero(kept)
 
 
 def nice_ticks(low: float, high: float, about: int = 5) -> list[float]:
@@ -217,6 +236,7 @@ def _chart(
     )
 
 
+@lru_cache(maxsize=1_000)
 def _time_labels(start_ms: int, end_ms: int, about: int = 5) -> tuple[Tick, ...]:
     return tuple(
         Tick(round(100 * (time - start_ms) / max(end_ms - start_ms, 1), 2), label)
@@ -262,9 +282,10 @@ def _steps(x: NDArray[np.int64], y: NDArray[np.int64]) -> str:
 def _gapped(x: NDArray[np.int64], values: NDArray[np.float64], top: float, bottom: float) -> str:
     """A path per stretch of numbers; one number alone is a dot."""
     known = np.flatnonzero(~np.isnan(values))
-    stretches = np.split(known, np.flatnonzero(np.diff(known) > 1) + 1)
+    gaps = np.flatnonzero(np.diff(known) > 1) + 1
     paths = []
-    for each in (one for one in stretches if len(one)):
+    for begin, end in pairwise([0, *gaps.tolist(), len(known)] if len(known) else ()):
+        each = known[begin:end]
         y = _scaled(values[each], top, bottom)
         bends = np.ones(len(y), dtype=bool)  # points inside a level stretch draw nothing
         bends[1:-1] = (y[1:-1] != y[:-2]) | (y[1:-1] != y[2:])
@@ -275,6 +296,7 @@ def _gapped(x: NDArray[np.int64], values: NDArray[np.float64], top: float, botto
 
 def _path(x: NDArray[np.int64], y: NDArray[np.int64]) -> str:
     """Relative steps, which are short: M0 497l19 -13 18 4."""
-    steps = " ".join(f"{a} {b}" for a, b in zip(np.diff(x), np.diff(y), strict=True))
+    moves = zip(np.diff(x).tolist(), np.diff(y).tolist(), strict=True)
+    steps = " ".join(f"{a} {b}" for a, b in moves)
     # a single checkpoint shows as a level
     return f"M{x[0]} {y[0]}l{steps}" if steps else f"M0 {y[0]}H{SIZE}"

@@ -29,7 +29,7 @@ from ptn_backtest.report.finding_view import MOST_FINDINGS, finding_groups, trad
 from ptn_backtest.report.network_view import network_view
 from ptn_backtest.report.score_view import leaderboard
 from ptn_backtest.report.standing_view import StandingView, Story, story
-from ptn_backtest.results.attribution import NO_SLIPPAGE, SlippageLog, attribute, slippage_logs
+from ptn_backtest.results.attribution import SlippageLog, part_sums, slippage_logs
 from ptn_backtest.results.jsonable import json_ready
 from ptn_backtest.results.run_folder import versions
 from ptn_backtest.results.statistics import (
@@ -177,8 +177,12 @@ def _environment() -> Environment:
         "price": lambda number: f"{number:,.8g}",
         "plain": lambda number: f"{number:.6g}",
     }
+    # as globals, so that no template imports them for each trader anew
+    macros = environment.get_template("macros.html.j2").module
     environment.globals |= {
         "metrics": METRICS,
+        "tone": wording.tone,
+        **{name: getattr(macros, name) for name in ("band", "chart", "series_chart")},
     }
     return environment
 
@@ -234,8 +238,8 @@ def _parts(
     result: RunResult, slippage: Mapping[str, Mapping[str, SlippageLog]], hotkey: str
 ) -> dict[str, float]:
     """Where the change of a trader's portfolio came from, over all its checkpoints."""
-    own = slippage.get(hotkey, {}).get(PORTFOLIO, NO_SLIPPAGE)
-    return attribute(result.ledgers[hotkey][PORTFOLIO], own).sums()
+    portfolio = {PORTFOLIO: result.ledgers[hotkey][PORTFOLIO]}
+    return part_sums(portfolio, slippage.get(hotkey, {}))[PORTFOLIO]
 
 
 def _day(dates: Any, returns: Any, pick: Any) -> tuple[str, float] | None:  # noqa: ANN401

@@ -31,6 +31,11 @@ def usd(amount: float) -> str:
     return f"{whole:+,.0f}" if whole else "0"
 
 
+def tone(change: float) -> str:
+    """How a change is coloured: "up", "down", or "" for none."""
+    return "up" if change > 0 else "down" if change < 0 else ""
+
+
 def figure(number: float) -> str:
     """A score, factor or metric: 4 digits that count, 1 and 0 as they are."""
     if not math.isfinite(number):

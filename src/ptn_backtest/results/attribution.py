@@ -26,7 +26,6 @@ from ptn_backtest.results.tables import Ledgers
 
 __all__ = [
     "ATTRIBUTION",
-    "NO_SLIPPAGE",
     "PARTS",
     "Parts",
     "SlippageLog",
@@ -86,7 +85,7 @@ class SlippageLog:
     change: NDArray[np.float64]
 
 
-NO_SLIPPAGE = SlippageLog(np.zeros(0, np.int64), np.zeros(0))
+_NO_SLIPPAGE = SlippageLog(np.zeros(0, np.int64), np.zeros(0))
 
 
 def attribute(ledger: PerfLedger, slippage: SlippageLog) -> Parts:
@@ -135,7 +134,7 @@ def part_sums(
         slippage: of the same names; one that is absent has none.
     """
     return {
-        name: attribute(ledger, slippage.get(name, NO_SLIPPAGE)).sums()
+        name: attribute(ledger, slippage.get(name, _NO_SLIPPAGE)).sums()
         for name, ledger in ledgers.items()
         if len(ledger.cps)
     }
@@ -153,7 +152,7 @@ def attribution_table(
     """
     named = ATTRIBUTION.names[:4]
     by_ledger = [np.zeros(0)] + [
-        _slippage_by_checkpoint(ledger, slippage.get(hotkey, {}).get(name, NO_SLIPPAGE))
+        _slippage_by_checkpoint(ledger, slippage.get(hotkey, {}).get(name, _NO_SLIPPAGE))
         for hotkey, own in ledgers.items()
         for name, ledger in own.items()
     ]

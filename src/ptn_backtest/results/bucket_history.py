@@ -1,6 +1,5 @@
 """Where each trader stood over time, from the events of a run."""
 
-from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -48,6 +47,7 @@ def bucket_stays(events: Iterable[Event]) -> dict[str, tuple[Stay, ...]]:
 
 def bucket_at(stays: Stays, miner_hotkey: str, t_ms: int) -> Bucket | None:
     """Where a trader stood at a time; None before it entered and after it left."""
-    own = stays.get(miner_hotkey, ())
-    after = bisect_right(own, t_ms, key=lambda stay: stay.from_ms)
-    return own[after - 1].bucket if after else None
+    for stay in reversed(stays.get(miner_hotkey, ())):  # there are few
+        if stay.from_ms <= t_ms:
+            return stay.bucket
+    return None

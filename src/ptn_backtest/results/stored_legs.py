@@ -31,7 +31,20 @@ _DTYPES = {"cps": CHECKPOINT, "earlier_at": np.dtype(np.int64), "earlier": CHECK
 
 def trader_rows(ledgers: Mapping[str, StoredTrader]) -> pa.Table:
     """A row per trader."""
-    return pa.Table.from_pylist([_row(h, row) for h, row in ledgers.items()], schema=TRADERS)
+    stored = list(ledgers.values())
+    deltas = [row.delta for row in stored]
+    columns: dict[str, Any] = {
+        "miner_hotkey": list(ledgers),
+        "orders": [row.orders for row in stored],
+        "until_ms": [row.until_ms for row in stored],
+        "error": [row.error for row in stored],
+        "summary": [delta and json.dumps(delta.summary) for delta in deltas],
+        **{
+            name: [None if delta is None else getattr(delta, name).tobytes() for delta in deltas]
+            for name in ("marks", *_DTYPES)
+        },
+    }
+    return pa.Table.from_pydict(columns, schema=TRADERS)
 
 
 def traders_of(table: pa.Table) -> dict[str, StoredTrader]:
@@ -56,19 +69,6 @@ def deltas_of(table: pa.Table) -> dict[str, LedgerDelta]:
     """{hotkey: delta} of such rows."""
     deltas = {hotkey: row.delta for hotkey, row in traders_of(table).items()}
     return {hotkey: delta for hotkey, delta in deltas.items() if delta is not None}
-
-
-def _row(hotkey: str, stored: StoredTrader) -> dict[str, Any]:
-    head = {
-        "miner_hotkey": hotkey,
-        "orders": stored.orders,
-        "until_ms": stored.until_ms,
-        "error": stored.error,
-    }
-    if stored.delta is None:
-        return head
-    arrays = {name: getattr(stored.delta, name).tobytes() for name in ("marks", *_DTYPES)}
-    return {**head, "summary": json.dumps(stored.delta.summary), **arrays}
 
 
 def _rows(table: pa.Table) -> Iterable[dict[str, Any]]:

@@ -5,6 +5,7 @@ What each column means is in `docs/run-folder.md`.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,6 +18,7 @@ from ptn_backtest.errors import ConfigError
 from ptn_backtest.ledger.checkpoint import CHECKPOINT, PerfLedger
 from ptn_backtest.positions.rejection import Reason, Rejection
 from ptn_backtest.results.parquet import read_table, table_schema
+from ptn_backtest.sources.record_table import field_columns
 from ptn_backtest.sources.records import STORED_FIELDS
 
 Ledgers: TypeAlias = Mapping[str, Mapping[str, PerfLedger]]
@@ -47,6 +49,8 @@ _STORED_TYPES: dict[str, pa.DataType] = {
     "close_ms": pa.int64(),
     "is_closed_position": pa.bool_(),
 }
+_PYTHON_TYPES: dict[str, type] = {"position_type": str, "is_closed_position": bool}
+"""What their values are where nothing is to be read; a whole number may be too large."""
 
 LEDGERS = table_schema(
     [
@@ -123,14 +127,18 @@ def checkpoint_table(ledgers: Ledgers) -> pa.Table:
     """checkpoints.parquet: the checkpoints of all ledgers, in the order of `ledger_table`."""
     each = list(_each_ledger(ledgers))
     counts = np.array([len(ledger.cps) for _, _, ledger in each], dtype=np.int64)
-    cps = np.concatenate([np.empty(0, CHECKPOINT), *(ledger.cps for _, _, ledger in each)])
     first_rows = np.repeat(np.cumsum(counts) - counts, counts)
+
+    def column(name: str) -> NDArray[Any]:
+        none = np.empty(0, CHECKPOINT)  # rows as a whole take far longer to join
+        return np.concatenate([none[name], *(ledger.cps[name] for _, _, ledger in each)])
+
     return pa.Table.from_arrays(
         [
             _repeated([hotkey for hotkey, _, _ in each], counts),
             _repeated([name for _, name, _ in each], counts),
-            pa.array(np.arange(len(cps)) - first_rows),
-            *(pa.array(np.ascontiguousarray(cps[name])) for name in _CHECKPOINT_FIELDS),
+            pa.array(np.arange(len(first_rows)) - first_rows),
+            *(pa.array(column(name)) for name in _CHECKPOINT_FIELDS),
         ],
         schema=CHECKPOINTS,
     )
@@ -138,26 +146,23 @@ def checkpoint_table(ledgers: Ledgers) -> pa.Table:
 
 def position_table(positions: Sequence[ReplayedPosition]) -> pa.Table:
     """positions.parquet: what the replay made of each position, beside what the source had stored."""
-    rows = [
-        {
-            "miner_hotkey": replayed.position.miner_hotkey,
-            "position_uuid": replayed.position.position_uuid,
-            "trade_pair_id": replayed.position.trade_pair.trade_pair_id,
-            "open_ms": replayed.position.open_ms,
-            "close_ms": replayed.state.close_ms,
-            "position_type": replayed.state.position_type.value,
-            "is_closed_position": replayed.state.is_closed_position,
-            "n_orders": len(replayed.position.orders),
-            "account_size": replayed.position.account_size,
-            **{name: getattr(replayed.state, name) for name in _STATE_FIELDS},
-            **{
-                f"stored_{name}": _as_stored(name, replayed.position.stored.get(name))
-                for name in STORED_FIELDS
-            },
-        }
-        for replayed in positions
-    ]
-    return pa.Table.from_pylist(rows, schema=POSITIONS)
+    recorded = [replayed.position for replayed in positions]
+    states = [replayed.state for replayed in positions]
+    stored = field_columns([position.stored for position in recorded], STORED_FIELDS)
+    columns: dict[str, list[Any]] = {
+        "miner_hotkey": [position.miner_hotkey for position in recorded],
+        "position_uuid": [position.position_uuid for position in recorded],
+        "trade_pair_id": [position.trade_pair.trade_pair_id for position in recorded],
+        "open_ms": [position.open_ms for position in recorded],
+        "close_ms": [state.close_ms for state in states],
+        "position_type": [state.position_type.value for state in states],
+        "is_closed_position": [state.is_closed_position for state in states],
+        "n_orders": [len(position.orders) for position in recorded],
+        "account_size": [position.account_size for position in recorded],
+        **{name: list(map(attrgetter(name), states)) for name in _STATE_FIELDS},
+        **{f"stored_{name}": _as_stored(name, values) for name, values in stored.items()},
+    }
+    return pa.Table.from_pydict(columns, schema=POSITIONS)
 
 
 def rejection_table(rejections: Sequence[Rejection]) -> pa.Table:
@@ -222,14 +227,18 @@ def _repeated(names: Sequence[Any], counts: NDArray[np.int64]) -> "pa.Array[Any]
     return pa.array(names, pa.string()).take(np.repeat(np.arange(len(names)), counts))
 
 
-def _as_stored(name: str, value: Any) -> Any:  # noqa: ANN401 - whatever a source held
+def _as_stored(name: str, values: list[Any]) -> list[Any]:
     """A stored field in its column's type; None where it is absent or not of that kind.
 
     The fields come unjudged from a database or a file (Decimal, text, 0 and 1 for booleans), and
     are only compared with, so what cannot be read does not stop the run.
     """
-    if value is None:
-        return None
+    if {*map(type, values)} <= {_PYTHON_TYPES.get(name, float), type(None)}:
+        return values
+    return [None if value is None else _one_as_stored(name, value) for value in values]
+
+
+def _one_as_stored(name: str, value: Any) -> Any:  # noqa: ANN401 - whatever a source held
     if name == "position_type":
         return str(getattr(value, "value", value))
     if name == "is_closed_position":

@@ -32,6 +32,7 @@ class Series:
     values: Floats
     counts: Floats
     _weights: dict[DayWeights, Floats] = field(default_factory=dict, init=False, repr=False)
+    _means: dict[DayWeights | None, Floats] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def n_days(self) -> Floats:
@@ -46,6 +47,20 @@ class Series:
         if rule not in self._weights:
             self._weights[rule] = self.counts * day_weights(self.values.shape[1], rule)
         return self._weights[rule]
+
+    def mean(self, rule: DayWeights | None) -> Floats:
+        """Weighted mean of each row; 0 without days."""
+        if rule not in self._means:
+            self._means[rule] = mean(self.values, self.weights(rule))
+        return self._means[rule]
+
+    def variance(self, rule: DayWeights | None) -> Floats:
+        """Mean squared deviation from the mean, the population's."""
+        return mean((self.values - self.mean(rule)[:, None]) ** 2, self.weights(rule))
+
+    def below(self, limit: float) -> "Series":
+        """Only the days below a value count; a day keeps its weight."""
+        return Series(self.values, self.counts * (self.values < limit))
 
 
 def series(values: Sequence[Floats], first: Ints, last: Ints) -> list[Series]:
@@ -69,28 +84,16 @@ def mean(values: Floats, weights: Floats) -> Floats:
     return _divided((weights * values).sum(axis=1), weights.sum(axis=1))
 
 
-def variance(values: Floats, weights: Floats) -> Floats:
-    """Mean squared deviation from the mean, the population's."""
-    return mean((values - mean(values, weights)[:, None]) ** 2, weights)
-
-
 def excess(returns: Series, rule: DayWeights | None, days_in_year: int, risk_free: float) -> Floats:
     """Log return a year above the risk-free rate; 0 without days."""
-    yearly = mean(returns.values, returns.weights(rule)) * days_in_year - risk_free
+    yearly = returns.mean(rule) * days_in_year - risk_free
     return np.where(returns.n_days > 0, yearly, 0.0)
 
 
-def volatility(
-    returns: Series, rule: DayWeights | None, days_in_year: int, below: float | None = None
-) -> Floats:
-    """Standard deviation a year, of the days below a return where one is given.
-
-    Infinite for fewer than 2 such days.
-    """
-    chosen = returns.counts if below is None else returns.counts * (returns.values < below)
-    spread = variance(returns.values, returns.weights(rule) * chosen)
-    enough = chosen.sum(axis=1) >= _LEAST_FOR_A_DEVIATION
-    return np.where(enough, np.sqrt(spread * days_in_year), np.inf)
+def volatility(returns: Series, rule: DayWeights | None, days_in_year: int) -> Floats:
+    """Standard deviation a year; infinite for fewer than 2 days."""
+    enough = returns.n_days >= _LEAST_FOR_A_DEVIATION
+    return np.where(enough, np.sqrt(returns.variance(rule) * days_in_year), np.inf)
 
 
 def omega(returns: Series, rule: DayWeights | None, floor: float) -> Floats:
@@ -115,10 +118,10 @@ def omega(returns: Series, rule: DayWeights | None, floor: float) -> Floats:
 
 def t_statistic(returns: Series, min_variance: float, insufficient: float) -> Floats:
     """T statistic of the mean against 0, each day counting the same."""
-    spread = variance(returns.values, returns.counts)
+    spread = returns.variance(None)
     # the sample's variance / n = the population's / (n - 1)
     error = np.sqrt(np.maximum(_divided(spread, returns.n_days - 1), 0.0))
-    judged = _divided(mean(returns.values, returns.counts), error)
+    judged = _divided(returns.mean(None), error)
     return np.where(spread > min_variance, judged, insufficient)
 
 
@@ -150,15 +153,16 @@ def class_metrics(
     rule = rules.return_days if weighted else None
     above = excess(returns, rule, days_in_year, rules.risk_free_rate)
     spread = volatility(returns, rule, days_in_year)
-    downside = volatility(returns, rule, days_in_year, risk_free_day(rules, days_in_year))
-    yearly_percent = mean(returns.values, returns.weights(rule)) * days_in_year * _PERCENT
+    losing = returns.below(risk_free_day(rules, days_in_year))
+    downside = volatility(losing, rule, days_in_year)
+    yearly_percent = returns.mean(rule) * days_in_year * _PERCENT
     return {
         "calmar": yearly_percent * risk_normalization(mdd, rules.drawdown_limit),
         "sharpe": above / np.maximum(spread, rules.ratio_floor),
         "omega": omega(returns, rule, rules.ratio_floor),
         "sortino": above / np.maximum(downside, rules.ratio_floor),
         "statistical_confidence": t_statistic(returns, rules.min_variance, rules.insufficient),
-        "pnl": mean(pnl.values, pnl.weights(rules.pnl_days if weighted else None)),
+        "pnl": pnl.mean(rules.pnl_days if weighted else None),
     }
 
 

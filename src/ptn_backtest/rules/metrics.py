@@ -25,16 +25,14 @@ def average(
     returns: Floats, *, weighted: bool = True, rules: ScoringRules = DEFAULT_SCORING
 ) -> float:
     """Mean log return of a day."""
-    one = _series(returns)
-    return _only(formulas.mean(one.values, one.weights(_rule(weighted, rules))))
+    return _only(_series(returns).mean(_rule(weighted, rules)))
 
 
 def variance(
     returns: Floats, *, weighted: bool = True, rules: ScoringRules = DEFAULT_SCORING
 ) -> float:
     """Mean squared deviation from the mean, the population's (divisor n, or the sum of weights)."""
-    one = _series(returns)
-    return _only(formulas.variance(one.values, one.weights(_rule(weighted, rules))))
+    return _only(_series(returns).variance(_rule(weighted, rules)))
 
 
 def ann_excess_return(
@@ -71,9 +69,8 @@ def ann_downside_volatility(
 
     A day keeps the weight that it has among all days. Infinite for fewer than 2 such days.
     """
-    below = formulas.risk_free_day(rules, days_in_year)
-    rule = _rule(weighted, rules)
-    return _only(formulas.volatility(_series(returns), rule, days_in_year, below))
+    below = _series(returns).below(formulas.risk_free_day(rules, days_in_year))
+    return _only(formulas.volatility(below, _rule(weighted, rules), days_in_year))
 
 
 def base_return_log_percentage(
@@ -182,8 +179,7 @@ def pnl_score(
     pnl: Floats, *, weighted: bool = True, rules: ScoringRules = DEFAULT_SCORING
 ) -> float:
     """Mean PnL of a day, USD; 0 without days."""
-    one = _series(pnl)
-    return _only(formulas.mean(one.values, one.weights(rules.pnl_days if weighted else None)))
+    return _only(_series(pnl).mean(rules.pnl_days if weighted else None))
 
 
 def drawdown_percent(mdd: float) -> float:

@@ -105,8 +105,8 @@ def flagged_share(flagged: Bools, logs: Floats) -> float:
     """The share of flagged positions, from the logarithms of all positions' weights."""
     if not flagged.any():
         return 0.0
-    weights = np.exp(logs - logs.max())
-    return float(weights[flagged].sum() / weights.sum())
+    weights = np.exp(logs - np.maximum.reduce(logs))
+    return float(np.add.reduce(weights[flagged]) / np.add.reduce(weights))
 
 
 def reckless(

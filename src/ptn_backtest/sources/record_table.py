@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Protocol, overload, runtime_checkable
 
 import numpy as np
@@ -89,6 +90,16 @@ class TableRow(Mapping[str, Any]):
         self._row = row
         self._names = names
 
+    @property
+    def names(self) -> Sequence[str]:
+        """Which fields the row may have."""
+        return self._names
+
+    @property
+    def place(self) -> tuple[pa.Table, int]:
+        """The table that the row is of, and which one it is."""
+        return self._table, self._row
+
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - a row's value
         value = self._table.column(name)[self._row].as_py() if name in self._names else None
         if value is None:
@@ -139,3 +150,27 @@ class TableOrders(Sequence[OrderRecord]):
 
     def __reduce__(self) -> tuple[type, tuple[list[OrderRecord]]]:
         return tuple, (list(self),)
+
+
+def field_columns(rows: Iterable[Mapping[str, Any]], names: Sequence[str]) -> dict[str, list[Any]]:
+    """{name: its value in each row, None where it is absent}; rows of a table are taken at once."""
+    columns: dict[str, list[Any]] = {name: [] for name in names}
+    for _, group in groupby(rows, _table_id):
+        some = list(group)
+        taken = _taken([row for row in some if isinstance(row, TableRow)])
+        for name in names:
+            columns[name] += taken[name] if name in taken else [row.get(name) for row in some]
+    return columns
+
+
+def _table_id(row: Mapping[str, Any]) -> tuple[int, Sequence[str]]:
+    """Which table and which of its columns a row is of."""
+    return (id(row.place[0]), row.names) if isinstance(row, TableRow) else (0, ())
+
+
+def _taken(rows: Sequence[TableRow]) -> Mapping[str, list[Any]]:
+    """The columns of rows that are all of one table."""
+    if not rows:
+        return {}
+    table = rows[0].place[0].take(pa.array([row.place[1] for row in rows], pa.int64()))
+    return {name: table.column(name).to_pylist() for name in rows[0].names}

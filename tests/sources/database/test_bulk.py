@@ -15,6 +15,7 @@ from sqlalchemy.pool import NullPool
 
 from ptn_backtest.positions.columns import position_columns
 from ptn_backtest.positions.conversion import Conversion, convert
+from ptn_backtest.positions.manager import up_to
 from ptn_backtest.positions.position import Position
 from ptn_backtest.positions.recorded_orders import RecordedOrders
 from ptn_backtest.rulebook import DEFAULT_RULEBOOK
@@ -363,7 +364,9 @@ def test_orders_as_columns_behave_like_the_tuple(database_url: str) -> None:
         assert theirs.orders == mine.orders
         assert mine.orders != theirs.orders[1:]
         assert mine.orders[-1] == theirs.orders[-1]
-        assert mine.orders[1:] == theirs.orders[1:]
+        for part in (slice(1, None), slice(0, 1), slice(3, 1), slice(None, None, -1)):
+            assert mine.orders[part] == theirs.orders[part]
+            assert len(mine.orders[part]) == len(theirs.orders[part])
         assert [*mine.orders, 1] == [*theirs.orders, 1]
         with pytest.raises(IndexError):
             mine.orders[len(theirs.orders)]
@@ -373,3 +376,17 @@ def test_orders_as_columns_behave_like_the_tuple(database_url: str) -> None:
     ours, others = (position_columns(all_, DEFAULT_RULEBOOK) for all_ in (columns, objects))
     assert ours.orders.tobytes() == others.orders.tobytes()
     assert ours.positions.tobytes() == others.positions.tobytes()
+    mixed = [pair[i % 2] for i, pair in enumerate(zip(columns, objects, strict=True))]
+    assert position_columns(mixed, DEFAULT_RULEBOOK).orders.tobytes() == ours.orders.tobytes()
+
+
+def test_positions_known_at_a_time_keep_their_columns(sqlite_url: str) -> None:
+    write_records(sqlite_url, RECORDS)
+    reader = source(sqlite_url)
+    columns, objects = convert(table_of(reader)).positions, convert(reader.read()).positions
+    times = sorted({order.processed_ms for position in objects for order in position.orders})
+    for end_ms in (times[0] - 1, *times):
+        known = up_to(columns, end_ms)
+        assert known == up_to(objects, end_ms)
+        assert all(isinstance(position.orders, RecordedOrders) for position in known)
+    assert all(a is b for a, b in zip(up_to(columns, times[-1]), columns, strict=True))

@@ -67,12 +67,15 @@ def _update_of(job: Job, units: list[TraderUnit]) -> TraderUpdate:
     states = [unit.state.last_update_ms for unit in units]
     times_ms = sorted({*units[0].update_times_ms, *(ms for ms in states if ms is not None)})
     timelines = [unit.timeline for unit in units]
-    opened = open_ranges(timelines, times_ms[-1])
-    needs = {pair: (ranges[0][0], times_ms[-1]) for pair, ranges in opened.items()}
-    pairs = [TradePair.from_trade_pair_id(pair) for pair in needs]
-    windows = second_windows(timelines, times_ms)
+    # candles from where the first of them goes on
+    begins = zip(states, timelines, strict=True)
+    from_ms = min(t.first_order_ms if ms is None else ms for ms, t in begins)
+    opened = open_ranges(timelines, times_ms[-1], from_ms)
+    needs = {pair: (held[0][0], times_ms[-1]) for pair, held in opened.items() if held}
+    pairs = [TradePair.from_trade_pair_id(pair) for pair in opened]
+    windows = second_windows(timelines, times_ms, from_ms)
     return TraderUpdate(
         job.settings,
         price_table(CandleStore(Path(job.store)), pairs, needs, windows),
-        {pair: row for row, pair in enumerate(needs)},
+        {pair: row for row, pair in enumerate(opened)},
     )
