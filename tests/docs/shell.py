@@ -123,7 +123,8 @@ class Shell:
 
 
 def differs(shown: list[str], printed: str) -> str | None:
-    """Where printed output is not what is shown, in which a line `...` stands for any lines.
+    """Where printed output is not what is shown, in which a line `...` stands for any lines, and `...` at
+    the end of one for the rest of it.
 
     Trailing blanks and blank lines do not count.
     """
@@ -137,11 +138,19 @@ def differs(shown: list[str], printed: str) -> str | None:
         starts = range(at, at + 1) if anchored else range(at, len(there) - len(piece) + 1)
         if last and not anchored:
             starts = range(max(at, len(there) - len(piece)), len(there) - len(piece) + 1)
-        found = next((i for i in starts if there[i : i + len(piece)] == piece), None)
+        found = next((i for i in starts if _alike(piece, there[i : i + len(piece)])), None)
         if found is None:
             return "\n".join(["shown:", *expected, "", "printed:", *there])
         at = found + len(piece)
     return None if at == len(there) else "\n".join(["shown:", *expected, "", "printed:", *there])
+
+
+def _alike(shown: list[str], printed: list[str]) -> bool:
+    """Whether lines are those shown; one that ends in `...` shows only its beginning."""
+    return len(shown) == len(printed) and all(
+        line == there or (line.endswith("...") and there.startswith(line.removesuffix("...")))
+        for line, there in zip(shown, printed, strict=True)
+    )
 
 
 def _pieces(lines: list[str]) -> list[list[str]]:
