@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO := runs/demo
 
-.PHONY: backtest test check bench clean
+.PHONY: backtest test check docs bench clean
 
 ## replay the bundled synthetic positions out of an embedded SQLite database
 backtest: $(VENV)/.installed
@@ -24,6 +24,10 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+## the documentation as a site in site/; a dead link is an error
+docs: $(VENV)/.installed-dev
+	$(BIN)/mkdocs build --quiet
 
 ## ratios, each side by side in one run
 bench: $(VENV)/.installed-dev

@@ -109,7 +109,7 @@ def load_inputs(config: BacktestConfig) -> Inputs:
     positions = PositionManager(changed.positions)
     log.info("%d positions of %d traders in %.3f s", len(positions), len(positions.hotkeys), loaded)
     # of the positions as recorded, so that a what-if has the update times of the run it is held to
-    start_ms, end_ms = _time_range(config, conversion.positions, candles)
+    start_ms, end_ms = time_range(config, conversion.positions, candles)
     return Inputs(
         source=source.describe(),
         positions=positions,
@@ -232,7 +232,7 @@ def open_candles(config: BacktestConfig) -> CandleStore:
     return bundled_candles(Path(config.output) / TEST_CANDLES)
 
 
-def _time_range(
+def time_range(
     config: BacktestConfig, positions: Sequence[Position], candles: CandleStore
 ) -> tuple[int, int]:
     """The settings' start and end; else the first order, and the end of the candles."""

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 class BacktestManager:
     """Replays positions on candles and keeps the traders' ledgers.
 
-    Example:
+    Examples:
         >>> manager = BacktestManager(positions, candles, start_ms, end_ms)  # doctest: +SKIP
         >>> manager.run()  # doctest: +SKIP
         >>> manager.get_perf_ledgers()["5F..."]["portfolio"].cps["mdd"]  # doctest: +SKIP
