@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO := runs/demo
 
-.PHONY: backtest test check bench clean
+.PHONY: backtest test check docs bench clean
 
 ## replay the bundled synthetic positions out of an embedded SQLite database
 backtest: $(VENV)/.installed
@@ -25,9 +25,14 @@ check: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+## the documentation as a site in site/; a dead link is an error
+docs: $(VENV)/.installed-dev
+	$(BIN)/mkdocs build --quiet
+
 ## ratios, each side by side in one run
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.ledger_kernel
+	$(BIN)/python -m benchmarks.loading --no-rows
 	$(BIN)/python -m benchmarks.network $(BENCH)
 
 clean:

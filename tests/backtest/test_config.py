@@ -113,3 +113,14 @@ def test_what_is_recorded_has_no_password_and_is_json():
     recorded = json.dumps(config.recorded())
     assert "s3cret" not in recorded
     assert "reader" in recorded
+
+
+def test_a_url_in_the_environment_is_no_choice_of_a_source():
+    environment = {"PTN_BACKTEST_DATABASE_URL": "sqlite:///x.db"}
+    test = {"use_test_positions": True}
+
+    assert load_config(None, environment, test).database_url is None
+    database = {"use_database_positions": True, "candles": "c"}
+    assert load_config(None, environment, database).database_url == "sqlite:///x.db"
+    with pytest.raises(ConfigError, match="chooses another source"):
+        load_config(None, environment, {**test, "database_url": "sqlite:///y.db"})

@@ -5,7 +5,7 @@ import math
 import os
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +20,8 @@ from ptn_backtest.sources.passwords import hide_passwords
 from ptn_backtest.trade_pairs import TradePair
 
 ENVIRONMENT_PREFIX = "PTN_BACKTEST_"
+
+_URL_VARIABLE = f"{ENVIRONMENT_PREFIX}DATABASE_URL"
 
 _OUTSIDE = ("output", "run_name", "overwrite", "plots", "parallel_mode", "state_interval")
 """Settings that change no figure."""
@@ -154,13 +156,26 @@ def load_config(
 ) -> BacktestConfig:
     """Read and check the settings; options beat the environment, which beats the file.
 
+    Raises:
+        ConfigError: as `read_config`, or settings that contradict each other.
+    """
+    config = read_config(file, environment, options)
+    check_config(config)
+    return config
+
+
+def read_config(
+    file: Path | None, environment: Mapping[str, str], options: Mapping[str, Any]
+) -> BacktestConfig:
+    """Read the settings, each for itself.
+
     Args:
         file: TOML; relative paths in it are relative to its folder.
         environment: variables `PTN_BACKTEST_<SETTING>`; others are ignored.
         options: by setting name; those not given are absent.
 
     Raises:
-        ConfigError: an unknown name, a malformed value, or settings that contradict each other.
+        ConfigError: an unknown name, or a malformed value.
     """
     values: dict[str, Any] = {}
     for name, value in (_read_toml(file) if file else {}).items():
@@ -178,8 +193,15 @@ def load_config(
     for name, value in options.items():
         values[name] = _parse(name, value, f"option --{name.replace('_', '-')}")
     config = BacktestConfig(**values)
-    check_config(config)
+    # a URL in the environment is a secret that is kept there, not the choice of a source
+    if _URL_VARIABLE in environment and "database_url" not in options and _has_other_source(config):
+        config = replace(config, database_url=None)
     return config
+
+
+def _has_other_source(config: BacktestConfig) -> bool:
+    other = config.use_test_positions or config.positions_path is not None
+    return other and not config.use_database_positions
 
 
 def check_config(config: BacktestConfig) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ptn_backtest.cli.documents import print_document
 from ptn_backtest.cli.run import config_from_options, config_options
 from ptn_backtest.cli.times import time_option
 from ptn_backtest.clock import format_time
@@ -143,7 +144,7 @@ def check(folders: Sequence[Path], rtol: float, atol: float, show: int, as_json:
             rows.append(_check_json(folder, found))
     verdict = next(name for name in _EXIT_CODES if any(row["verdict"] == name for row in rows))
     if as_json:
-        click.echo(json.dumps({"verdict": verdict, "checks": rows}, indent=1, allow_nan=False))
+        print_document({"verdict": verdict, "checks": rows})
     else:
         _print_checks(rows, show)
     sys.exit(_EXIT_CODES[verdict])

@@ -1,6 +1,5 @@
 """`ptn-backtest candles`: import, check, list, and the synthetic ones."""
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ import click
 
 from ptn_backtest.cli.candles_compare import compare
 from ptn_backtest.cli.candles_pull import pull
+from ptn_backtest.cli.documents import print_document
 from ptn_backtest.cli.tables import counted, new_table, print_table
 from ptn_backtest.cli.times import time_option
 from ptn_backtest.clock import NEVER_MS, format_time
@@ -112,7 +112,7 @@ def import_(
             progress=lambda rows: bar(rows, None),
         )
     if as_json:
-        click.echo(json.dumps(report.to_dict(), indent=1))
+        print_document(report.to_dict())
     else:
         _print_import(report)
 
@@ -195,7 +195,7 @@ def check(
             progress=lambda pair: bar(0, f"checking {pair}"),
         )
     if as_json:
-        click.echo(json.dumps({"store": opened.describe(), **report.to_dict()}, indent=1))
+        print_document({"store": opened.describe(), **report.to_dict()})
     else:
         click.echo(opened.describe())
         _print_check(report, limit)
@@ -238,7 +238,7 @@ def list_(store: Path, as_json: bool) -> None:
             for pair, timespan, extent, n_missing in held
         ]
         document = {"store": str(store), "label": opened.label, "synthetic": opened.synthetic}
-        click.echo(json.dumps({**document, "series": rows}, indent=1))
+        print_document({**document, "series": rows})
         return
     click.echo(opened.describe())
     table = new_table(

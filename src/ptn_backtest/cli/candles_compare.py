@@ -1,11 +1,11 @@
 """`ptn-backtest candles compare`: where two stores disagree."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from ptn_backtest.cli.documents import print_document
 from ptn_backtest.cli.tables import counted, new_table, print_table
 from ptn_backtest.cli.times import time_option
 from ptn_backtest.clock import NEVER_MS, format_time
@@ -78,7 +78,7 @@ def compare(
     )
     if as_json:
         document = {"a": a.describe(), "b": b.describe(), "tolerance": tolerance}
-        click.echo(json.dumps({**document, "series": [s.to_dict() for s in found]}, indent=1))
+        print_document({**document, "series": [s.to_dict() for s in found]})
     else:
         click.echo(f"a: {a.describe()}\nb: {b.describe()}")
         _print(found, tolerance)

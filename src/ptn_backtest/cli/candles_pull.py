@@ -1,6 +1,5 @@
 """`ptn-backtest candles pull`: candles from providers into a store."""
 
-import json
 import os
 import sys
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ptn_backtest.cli.documents import print_document
 from ptn_backtest.cli.tables import counted, new_table, print_table
 from ptn_backtest.cli.times import time_option
 from ptn_backtest.clock import format_time
@@ -152,7 +152,7 @@ def pull(
         planned = plan(before, wants, chosen)
     limits = {each.name: rates.get(each.name, each.rate) for each in chosen}
     if as_json and dry_run:
-        click.echo(json.dumps({"plan": _plan_document(planned)}, indent=1))
+        print_document({"plan": _plan_document(planned)})
     elif not as_json:
         _print_plan(planned, limits)
     if dry_run:
@@ -165,7 +165,7 @@ def pull(
             CandleStore.create(store), wants, chosen, now_ms=now_ms, rates=rates, progress=advance
         )
     if as_json:
-        click.echo(json.dumps({"plan": _plan_document(planned), **report.to_dict()}, indent=1))
+        print_document({"plan": _plan_document(planned), **report.to_dict()})
     else:
         _print_report(report)
     ctx.exit(0 if report.complete else 1)

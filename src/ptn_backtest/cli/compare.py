@@ -1,10 +1,11 @@
 """`ptn-backtest compare`: what differs between two run folders."""
 
-import json
 import sys
 from pathlib import Path
 
 import click
+
+from ptn_backtest.cli.documents import print_document
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -68,7 +69,7 @@ def compare(
 
         write_comparison(page, found)
     if as_json:
-        click.echo(json.dumps(found.to_dict(), indent=1, ensure_ascii=False))
+        print_document(found.to_dict())
     else:
         from rich.console import Console  # noqa: PLC0415
 

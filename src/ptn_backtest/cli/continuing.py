@@ -19,8 +19,9 @@ from ptn_backtest.cli.logs import show_logs
     "--parallel-mode", metavar="MODE", help="SERIAL (0), PYSPARK (1), MULTIPROCESSING (2)."
 )
 @click.option("--plots/--no-plots", default=None, help="Also write PNG plots (extra 'reports').")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.option("-v", "--verbose", count=True, help="Show what is done (-v), or every detail (-vv).")
-def continue_run(folder: Path, verbose: int, **options: Any) -> None:  # noqa: ANN401
+def continue_run(folder: Path, as_json: bool, verbose: int, **options: Any) -> None:  # noqa: ANN401
     """Take a run to a later end, or finish one that was interrupted.
 
     All orders are read, so that late and changed ones are noticed: such a trader's ledgers are built
@@ -57,4 +58,5 @@ def continue_run(folder: Path, verbose: int, **options: Any) -> None:  # noqa: A
         result = run_backtest(config, ProgressBar(), continued_states(states, config))
     # nothing was in the way of an interrupted run when it began, unless this very run came so far
     config = replace(config, overwrite=True)
-    finish(config, result, folder if is_finished(folder) else None, states_of=folder)
+    finished = folder if is_finished(folder) else None
+    finish(config, result, finished, states_of=folder, as_json=as_json)

@@ -1,9 +1,10 @@
 """`ptn-backtest explain`: one trader's story."""
 
-import json
 from pathlib import Path
 
 import click
+
+from ptn_backtest.cli.documents import print_document
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -30,7 +31,7 @@ def explain(run: Path, hotkey: str, as_json: bool) -> None:
     stored = read_run(run)
     told = gather(stored, find_hotkey(hotkey, hotkeys_of(stored), str(run)), str(run))
     if as_json:
-        click.echo(json.dumps(told.to_dict(), indent=1, ensure_ascii=False))
+        print_document(told.to_dict())
         return
     from rich.console import Console  # noqa: PLC0415
 

@@ -11,6 +11,7 @@ from ptn_backtest.cli.logs import show_logs
 _COMMANDS = {
     "run": "ptn_backtest.cli.run:run",
     "continue": "ptn_backtest.cli.continuing:continue_run",
+    "doctor": "ptn_backtest.cli.doctor:doctor",
     "positions": "ptn_backtest.cli.positions:positions",
     "candles": "ptn_backtest.cli.candles:candles",
     "rules": "ptn_backtest.cli.rules:rules",
@@ -21,6 +22,7 @@ _COMMANDS = {
     "plot": "ptn_backtest.cli.plot:plot",
     "serve": "ptn_backtest.cli.serve:serve",
     "bundle": "ptn_backtest.cli.bundle:bundle",
+    "completion": "ptn_backtest.cli.completion:completion",
 }
 
 

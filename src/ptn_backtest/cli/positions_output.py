@@ -1,11 +1,12 @@
 """What `ptn-backtest positions` prints."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from ptn_backtest.cli.documents import print_document
 
 if TYPE_CHECKING:
     from ptn_backtest.positions.rejection import Rejection
@@ -105,4 +106,4 @@ def number(count: int, noun: str) -> str:
 
 def print_json(**document: Any) -> None:  # noqa: ANN401 - JSON
     """One JSON object."""
-    click.echo(json.dumps(document, indent=2, default=str))
+    print_document(document)

@@ -5,6 +5,8 @@ import sys
 
 import click
 
+from ptn_backtest.cli.documents import print_document
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def rules() -> None:
@@ -35,7 +37,7 @@ def list_(as_json: bool) -> None:
 
     shipped = {name: load_rulebook(name).in_force for name in SHIPPED}
     if as_json:
-        click.echo(json.dumps(shipped, indent=1))
+        print_document(shipped)
         return
     for name, in_force in shipped.items():
         default = "  (default)" if name == DEFAULT_NAME else ""
@@ -55,7 +57,7 @@ def show(rulebook: str, as_json: bool, as_toml: bool) -> None:
         raise click.UsageError("choose one of --json and --toml")
     found = load_rulebook(rulebook)
     if as_json:
-        click.echo(json.dumps(found.to_dict(), indent=1))
+        print_document(found.to_dict())
     elif as_toml:
         click.echo(to_toml(found), nl=False)
     else:
@@ -73,7 +75,7 @@ def diff(a: str, b: str, as_json: bool) -> None:
 
     changed = difference(load_rulebook(a), load_rulebook(b))
     if as_json:
-        click.echo(json.dumps(changed, indent=1))
+        print_document(changed)
     for name, values in {} if as_json else changed.items():
         before, after = ("none" if value is None else json.dumps(value) for value in values)
         click.echo(f"{name}: {before} -> {after}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ptn_backtest.cli.documents import print_document
 from ptn_backtest.cli.exits import exit_codes
 from ptn_backtest.cli.logs import show_logs
 
@@ -99,8 +100,14 @@ def config_from_options(config_file: Path | None, options: Mapping[str, Any]) ->
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @config_options
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.option("-v", "--verbose", count=True, help="Show what is done (-v), or every detail (-vv).")
-def run(config_file: Path | None, verbose: int, **options: Any) -> None:  # noqa: ANN401
+def run(
+    config_file: Path | None,
+    as_json: bool,
+    verbose: int,
+    **options: Any,  # noqa: ANN401
+) -> None:
     """Replay positions on candles; write ledgers, tables and a report.
 
     Settings come from --config, then from environment variables (PTN_BACKTEST_DATABASE_URL, ...),
@@ -115,7 +122,7 @@ def run(config_file: Path | None, verbose: int, **options: Any) -> None:  # noqa
     """
     if verbose:
         show_logs(verbose)
-    execute(config_from_options(config_file, options))
+    execute(config_from_options(config_file, options), as_json=as_json)
 
 
 def run_flags(**flags: Any) -> None:  # noqa: ANN401
@@ -129,22 +136,26 @@ def run_flags(**flags: Any) -> None:  # noqa: ANN401
         execute(config_from_options(None, flags))
 
 
-def execute(config: "BacktestConfig") -> Path:
+def execute(config: "BacktestConfig", *, as_json: bool = False) -> Path:
     """Run, write the run folder, print the summary; returns the folder."""
+    import gc  # noqa: PLC0415
+
     from ptn_backtest.backtest.run import run_backtest  # noqa: PLC0415 - slow to import
     from ptn_backtest.cli.progress import ProgressBar  # noqa: PLC0415
     from ptn_backtest.cli.unfinished import begin_states, going_on, unfinished_folder  # noqa: PLC0415
     from ptn_backtest.results.run_folder import refuse_what_is_in_the_way  # noqa: PLC0415
 
+    gc.freeze()  # what is imported stays: no collection has to look through it
     if config.run_name:
         refuse_what_is_in_the_way(config.output / config.run_name, overwrite=config.overwrite)
     if not config.state_interval:
-        return finish(config, run_backtest(config, ProgressBar()))
+        return finish(config, run_backtest(config, ProgressBar()), as_json=as_json)
     unfinished = unfinished_folder(config)
     with going_on(unfinished):
         result = run_backtest(config, ProgressBar(), begin_states(config, unfinished))
     # without positions there was nothing to store
-    return finish(config, result, states_of=unfinished if unfinished.exists() else None)
+    states_of = unfinished if unfinished.exists() else None
+    return finish(config, result, states_of=states_of, as_json=as_json)
 
 
 def finish(
@@ -152,6 +163,8 @@ def finish(
     result: "RunResult",
     folder: Path | None = None,
     states_of: Path | None = None,
+    *,
+    as_json: bool = False,
 ) -> Path:
     """Write a result and print its summary; returns the folder.
 
@@ -160,6 +173,7 @@ def finish(
         result: what came of them.
         folder: where to, in place of a run that is there; by default a folder of the output folder.
         states_of: folder that has its states; removed, unless it is the run's own.
+        as_json: whether the summary is for programs.
     """
     import shutil  # noqa: PLC0415 - slow to import, like the others
 
@@ -168,6 +182,7 @@ def finish(
     from ptn_backtest.report.html import write_report  # noqa: PLC0415
     from ptn_backtest.report.summary import print_summary  # noqa: PLC0415
     from ptn_backtest.results.run_folder import write_run  # noqa: PLC0415
+    from ptn_backtest.results.run_summary import run_summary  # noqa: PLC0415
 
     overwrite = config.overwrite or config.run_name is None or folder is not None
     folder = folder or config.output / (config.run_name or default_name(result))
@@ -179,6 +194,9 @@ def finish(
         from ptn_backtest.report.plots import write_plots  # noqa: PLC0415 - an extra
 
         write_plots(folder, result, list(result.ledgers))
+    if as_json:
+        print_document(run_summary(result, folder, report))
+        return folder
     print_summary(result, Console())
     click.echo(f"run folder: {folder}")
     click.echo(f"report:     {report}")

@@ -88,6 +88,16 @@ def count_known_missing(store: CandleStore, trade_pair_id: str, timespan: Timesp
     return sum(each.n_candles for each in missing_ranges(store, needs, timespan) if each.known)
 
 
+def count_wanted(trade_pair_id: str, ranges: Ranges, timespan: Timespan = Timespan.MINUTE) -> int:
+    """How many candles a replay asks for in these ranges, by the rules of `missing_ranges`."""
+    category = TradePair.from_trade_pair_id(trade_pair_id).category
+    wanted = 0
+    for start_ms, end_ms in merged_ranges(ranges):
+        for first, last in _chunks(*_asked_for(timespan, start_ms, end_ms), timespan):
+            wanted += int(open_at(category, np.arange(first, last + 1, timespan.ms)).sum())
+    return wanted
+
+
 def describe_missing(missing: Sequence[MissingRange], limit: int = 10) -> list[str]:
     """One sentence for each of the first `limit` stretches, and one for the rest."""
     sentences = [str(each) for each in missing[:limit]]
@@ -154,8 +164,7 @@ def _missing_in(
     candles: CandleSource, trade_pair_id: str, timespan: Timespan, start_ms: int, end_ms: int
 ) -> list[MissingRange]:
     category = TradePair.from_trade_pair_id(trade_pair_id).category
-    first = -(-start_ms // timespan.ms) * timespan.ms
-    last = end_ms - (timespan.ms if timespan is Timespan.MINUTE else 0) - 1
+    first, last = _asked_for(timespan, start_ms, end_ms)
     known = merged_ranges(
         candles.known_missing(trade_pair_id, timespan, first, last)
         if isinstance(candles, KnowsMissing)
@@ -181,6 +190,12 @@ def _missing_in(
     return _stretches(
         trade_pair_id, timespan, starts, np.concatenate(positions), _inside(starts, known)
     )
+
+
+def _asked_for(timespan: Timespan, start_ms: int, end_ms: int) -> tuple[int, int]:
+    """Starts of the first candle asked for, and a time between the last one and the next."""
+    first = -(-start_ms // timespan.ms) * timespan.ms
+    return first, end_ms - (timespan.ms if timespan is Timespan.MINUTE else 0) - 1
 
 
 def _inside(times_ms: NDArray[np.int64], ranges: Ranges) -> NDArray[np.bool_]:
