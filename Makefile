@@ -32,6 +32,7 @@ docs: $(VENV)/.installed-dev
 ## ratios, each side by side in one run
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.ledger_kernel
+	$(BIN)/python -m benchmarks.loading --no-rows
 	$(BIN)/python -m benchmarks.network $(BENCH)
 
 clean:

@@ -1,11 +1,12 @@
-"""How long loading takes, beside the raw driver's fastest fetch of the same columns.
+"""What loading positions from a database costs, beside the quickest fetch there is.
 
-For each kind of database, in one run: the raw fetch (ADBC for SQLite and PostgreSQL, connectorx
+Per database: the drivers' own fetch of the same columns (ADBC for SQLite and PostgreSQL, connectorx
 for MariaDB; both tables, no order, nothing done with them), our loading of the same rows
 (`read_table`), the conversion to positions, and reading row by row. Ratios are the figures,
-machines are noisy. A process of its own tells the peak memory.
+machines are noisy. A process of its own tells the peak memory. That all ways give the same values is
+seen to before anything is printed.
 
-Run: python benchmarks/loading.py [--orders 1000000]; with --small it asserts results, not times.
+    python -m benchmarks.loading --orders 1000000 --clock cpu_seconds
 """
 
 import argparse
@@ -24,6 +25,7 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
+import pyarrow as pa
 import sqlalchemy
 from sqlalchemy import URL, Engine
 from sqlalchemy.pool import NullPool
@@ -32,6 +34,7 @@ from ptn_backtest.positions.conversion import convert
 from ptn_backtest.sources.database import DatabasePositionOrderSource
 from ptn_backtest.sources.database.mapping import OUR_SCHEMA, mapped_columns
 from ptn_backtest.sources.database.schema import ORDERS, POSITIONS, create_schema
+from ptn_backtest.sources.record_table import RecordTable
 from ptn_backtest.trade_pairs import TradePair
 
 MYSQL_VARIABLE = "PTN_TEST_MYSQL_URL"
@@ -39,7 +42,9 @@ ORDERS_PER_POSITION = 5
 TRADERS = 512
 START_MS, DAYS, DAY_MS = 1_740_000_000_000, 120, 86_400_000
 ROWS_AT_ONCE = 5_000
-SMALL = 2_000
+ROOT = Path(__file__).parents[1]
+CLOCKS = {"seconds": time.perf_counter, "cpu_seconds": time.process_time}
+"""What passes here; and what this process is at work, without the server that it waits for."""
 
 
 def fill(engine: Engine, n_orders: int) -> None:
@@ -115,8 +120,7 @@ def raw_fetch(url: URL) -> list[Any]:
     kind = url.get_backend_name()
     plain = url.set(drivername=kind).render_as_string(hide_password=False)
     if kind == "mysql":
-        import connectorx  # noqa: PLC0415 - optional
-
+        connectorx = import_module("connectorx")
         return [connectorx.read_sql(plain, text, return_type="arrow") for text in selects()]
     if kind == "sqlite":
         plain = f"file:{url.database}?mode=ro"
@@ -143,23 +147,33 @@ class Timing:
     result_mb: float
 
 
-def measure(url: str, repeats: int, *, rows_too: bool) -> Timing:
-    """Time one database; raw fetch and loading take turns, the quickest of each counts."""
+def measure(url: str, repeats: int, clock: str, *, rows_too: bool) -> Timing:
+    """Time one database; raw fetch and loading take turns, the quickest of each counts.
+
+    Raises:
+        SystemExit: it was not read as columns, or two ways of reading it differ.
+    """
     source, parsed = DatabasePositionOrderSource(url), sqlalchemy.make_url(url)
+    where, now = source.describe(), CLOCKS[clock]
     raw, load, converting = [], [], []
-    for _ in range(repeats):
-        raw.append(timed(lambda: raw_fetch(parsed))[0])
-        seconds, table = timed(source.read_table)
+    for repeat in range(repeats):
+        seconds, fetched = timed(lambda: raw_fetch(parsed), now)
+        raw.append(seconds)
+        if repeat:
+            del fetched  # once is enough to compare
+        seconds, table = timed(source.read_table, now)
         load.append(seconds)
         if table is None:
-            raise SystemExit(f"{source.describe()} was not read as columns; see docs/loading.md")
-        seconds, conversion = timed(lambda: convert(table))  # noqa: B023 - called at once
+            raise SystemExit(f"{where} was not read as columns; see docs/loading.md")
+        if not repeat:
+            refuse_differences(where, fetched, table)
+        seconds, conversion = timed(lambda: convert(table), now)  # noqa: B023 - called at once
         converting.append(seconds)
     rows_s = None
     if rows_too:
-        rows_s, by_rows = timed(lambda: convert(source.read()))
+        rows_s, by_rows = timed(lambda: convert(source.read()), now)
         if by_rows != conversion:
-            raise SystemExit(f"{source.describe()}: columns and rows give different positions")
+            raise SystemExit(f"{where}: columns and rows give different positions")
     memory = peak_memory(url)
     return Timing(
         parsed.get_backend_name(),
@@ -172,19 +186,32 @@ def measure(url: str, repeats: int, *, rows_too: bool) -> Timing:
     )
 
 
-def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+def refuse_differences(where: str, fetched: list[Any], table: RecordTable) -> None:
+    """Compare every value that we loaded with the drivers' own."""
+    ours = (table.positions, table.orders)
+    for found, mine, key in zip(fetched, ours, ("position_uuid", "order_uuid"), strict=True):
+        theirs, rows = (pa.table(each).sort_by(key) for each in (found, mine))
+        for name in rows.column_names:
+            loaded = rows.column(name)
+            if pa.types.is_dictionary(loaded.type):
+                loaded = loaded.cast(pa.string())
+            if not loaded.equals(theirs.column(name).cast(loaded.type)):
+                raise SystemExit(f"{where}: {name} differs from what the driver gives")
+
+
+def timed(work: Callable[[], Any], now: Callable[[], float]) -> tuple[float, Any]:
     """Seconds, and the result."""
-    begun = time.perf_counter()
+    begun = now()
     result = work()
-    return time.perf_counter() - begun, result
+    return now() - begun, result
 
 
 def peak_memory(url: str) -> dict[str, float]:
     """What loading and converting adds to a process's memory at most, and what stays."""
-    child = [sys.executable, __file__, "--memory"]
+    child = [sys.executable, "-m", "benchmarks.loading", "--memory"]
     environment = {**os.environ, "PTN_LOADING_URL": url}  # not where `ps` shows it
     done = subprocess.run(  # noqa: S603 - ourselves
-        child, env=environment, check=True, capture_output=True, text=True
+        child, env=environment, cwd=ROOT, check=True, capture_output=True, text=True
     )
     found: dict[str, float] = json.loads(done.stdout)
     return found
@@ -276,24 +303,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--orders", type=int, default=100_000)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--clock", choices=CLOCKS, default="seconds")
     parser.add_argument("--url", action="append", default=[], help="a filled database to read")
     parser.add_argument("--no-rows", action="store_true", help="do not also read row by row")
-    parser.add_argument("--small", action="store_true", help="2,000 orders, results only")
     parser.add_argument("--memory", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.memory:
         print_memory()
         return
-    n_orders = SMALL if options.small else options.orders
     heads = ("orders", "raw", "load", "ratio", "convert", "both per 100k", "by rows")
     print(f"{'database':<12}{'{:>10}{:>9}{:>9}{:>7}{:>9}{:>14}{:>10}'.format(*heads)}", end="")
     print(f"{'result':>11}{'peak':>11}")
-    with databases(n_orders, options.url) as urls:
+    with databases(options.orders, options.url) as urls:
         for url in urls:
-            timing = measure(url, options.repeats, rows_too=options.small or not options.no_rows)
-            if options.small and timing.orders != SMALL:
-                raise SystemExit(f"{timing.database}: {timing.orders} orders in place of {SMALL}")
-            show(timing)
+            rows_too = not options.no_rows
+            show(measure(url, options.repeats, options.clock, rows_too=rows_too))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """A whole replay of a network in this process: seconds by phase, counts, peak memory."""
 
+import gc
 import json
 import resource
 import time
@@ -106,6 +107,7 @@ def timed_run(
         opened.append(open_store(times_ms))
         return opened[0]
 
+    gc.freeze()  # as the command does
     with watch.watching(_PLACES), watch.phase("gather"):
         result = run_backtest(config, open_store=remembered)
         with watch.phase("write"):

@@ -8,7 +8,7 @@ import pytest
 from ptn_backtest import Run, load_run
 from ptn_backtest.errors import QueryError
 from ptn_backtest.results.catalogue import catalogue
-from ptn_backtest.results.query import select
+from ptn_backtest.results.query import QueryLimits, select
 
 
 @pytest.fixture(scope="session")
@@ -131,3 +131,22 @@ def test_numbers_that_are_not_finite_are_compared_as_sql_does() -> None:
     table = pa.table({"x": [1.0, float("nan"), float("inf"), None]})
     answer = select("SELECT count(*) FILTER (x > 5) AS n, count(x) AS m FROM t", {"t": table})
     assert answer.to_pylist() == [{"n": 2, "m": 3}]  # NaN is above all numbers
+
+
+def test_an_answer_within_limits(run: Run) -> None:
+    whole = run.select("SELECT * FROM checkpoints ORDER BY ALL")
+    some = run.select("SELECT * FROM checkpoints ORDER BY ALL", QueryLimits(rows=7))
+    assert some.equals(whole.slice(0, 7))
+    assert len(run.select("SELECT * FROM checkpoints", QueryLimits(rows=10**9))) == len(whole)
+    assert len(run.select("SELECT * FROM range(1000000000000)", QueryLimits(rows=5))) == 5
+    assert run.select("SELECT 1 AS n WHERE false", QueryLimits(rows=5)).column_names == ["n"]
+
+
+def test_a_query_that_takes_too_much_is_stopped(run: Run) -> None:
+    endless = "SELECT count(*) FROM range(100000000000) a, range(100000000) b WHERE a.range * b.range % 7 = 3"
+    with pytest.raises(QueryError, match=r"took more than 0.2 s and was stopped"):
+        run.select(endless, QueryLimits(seconds=0.2))
+    large = "SELECT list(range) FROM range(50000000)"
+    with pytest.raises(QueryError, match=r"(?i)memory"):
+        run.select(large, QueryLimits(memory_mb=50))
+    assert run.select("SELECT 1 AS n", QueryLimits(seconds=5))["n"].to_pylist() == [1]

@@ -3,16 +3,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ptn_backtest.errors import ConfigError
-from ptn_backtest.ledger.checkpoint import CHECKPOINT, Checkpoints, PerfLedger
+from ptn_backtest.ledger.checkpoint import CHECKPOINT, PORTFOLIO, Checkpoints, PerfLedger
 from ptn_backtest.positions.rejection import Reason, Rejection
 from ptn_backtest.results.run_folder import read_run, write_run
-from ptn_backtest.results.tables import Ledgers
+from ptn_backtest.results.tables import Ledgers, read_ledgers
 from tests.results.made_runs import golden_run, made_run
 
 FILES = [
@@ -238,3 +239,14 @@ def _assert_same_ledgers(got: Ledgers, expected: Ledgers) -> None:
                 assert getattr(other, field) == getattr(led, field)
             for field in ("target_cp_duration_ms", "target_ledger_window_ms"):
                 assert getattr(other, field) == getattr(led, field)
+
+
+def test_some_ledgers_are_those_of_the_whole(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", made_run())
+    whole = read_ledgers(tmp_path / "run")
+    one = read_ledgers(tmp_path / "run", pc.field("miner_hotkey") == "5Up")
+    assert list(one) == ["5Up"]
+    _assert_same_ledgers(one, {"5Up": whole["5Up"]})
+    portfolios = read_ledgers(tmp_path / "run", pc.field("ledger") == PORTFOLIO)
+    _assert_same_ledgers(portfolios, {h: {PORTFOLIO: o[PORTFOLIO]} for h, o in whole.items()})
+    assert read_ledgers(tmp_path / "run", pc.field("miner_hotkey") == "nobody") == {}

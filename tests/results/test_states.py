@@ -313,3 +313,30 @@ def test_single_updates_are_refused_where_legs_are_stored(
     StateFolder.begin(tmp_path, {}, legs_of(TIMES, 10))
     with pytest.raises(ConfigError, match=r"use run\(\)"):
         opened(tmp_path, positions, candles).update(TIMES[0])
+
+
+def test_rules_that_were_interrupted_are_not_stored_by_halves(
+    positions: list[Position],
+    candles: CandleStore,
+    through: Mapping[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever left in the part that was done would be missing in the leg."""
+    StateFolder.begin(tmp_path, {}, legs_of(TIMES, 10))
+    manager = opened(tmp_path, positions, candles)
+    close = manager.network.close
+
+    def closing(elimination: Elimination, *rest: Any) -> None:
+        close(elimination, *rest)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(manager.network), "close", lambda _, *given: closing(*given))
+    with pytest.raises(KeyboardInterrupt):
+        manager.run(**ALL)
+    monkeypatch.undo()
+    with pytest.raises(ConfigError, match="make a new BacktestManager"):
+        manager.run(**ALL)
+    again = opened(tmp_path, positions, candles)
+    again.run(**ALL)
+    assert all_of(again) == through

@@ -238,15 +238,14 @@ def time_range(
     """The settings' start and end; else the first order, and the end of the candles."""
     if not positions:
         return config.start_time_ms or 0, config.end_time_ms or config.start_time_ms or 0
-    first_ms = min(position.open_ms for position in positions)
-    last_ms = max(position.orders[-1].processed_ms for position in positions)
-    start_ms = first_ms if config.start_time_ms is None else config.start_time_ms
-    end_ms = config.end_time_ms
+    start_ms, end_ms = config.start_time_ms, config.end_time_ms
+    if start_ms is None:
+        start_ms = min(position.open_ms for position in positions)
     if end_ms is None:
         pairs = {position.trade_pair.trade_pair_id for position in positions}
         extents = [candles.extent(pair, Timespan.MINUTE) for pair in sorted(pairs)]
         ends = [extent.last_ms + MINUTE_MS for extent in extents if extent is not None]
-        end_ms = max(ends, default=last_ms)
+        end_ms = max(ends) if ends else max(each.orders[-1].processed_ms for each in positions)
     if start_ms > end_ms:
         raise ConfigError(
             f"nothing to replay: the start ({format_time(start_ms)}) is later than the end "

@@ -135,6 +135,7 @@ class BacktestManager:
             failed=failed,
         )
         self.candles_read = notes.candles
+        self._candles_until = {(self._keeper.n_done if self._keeper else 0) - 1: notes.candles}
         self.warnings = list(notes.warnings)
         if notes.planned_until_ms != end_ms:
             self.warnings += [each for each in planned.warnings if each not in self.warnings]
@@ -188,12 +189,19 @@ class BacktestManager:
 
         Raises:
             ExecutionError: workers died; the message names the trader.
+            ConfigError: an earlier run of a stored replay was interrupted while rules were applied.
         """
         switches = RuleSwitches(run_challenge, run_elimination, run_scoring)
         for number, leg in enumerate(self._legs):
             done_ms = self.network.state.time_ms
-            if done_ms is None or done_ms < leg[-1]:
-                self._run_leg(number, switches)
+            if done_ms is not None and done_ms >= leg[-1]:
+                continue
+            if self._keeper and done_ms is not None and done_ms >= leg[0]:
+                raise ConfigError(
+                    "the rules were interrupted within a leg: make a new BacktestManager, which goes "
+                    "on from its store"
+                )
+            self._run_leg(number, switches)
 
     def get_perf_ledgers(self, *, portfolio_only: bool = False) -> dict[str, dict[str, PerfLedger]]:
         """{hotkey: {"portfolio" or trade pair id: ledger}}, hotkeys sorted."""
@@ -256,7 +264,9 @@ class BacktestManager:
         table, pairs = self.prices, tuple(self.perf_ledger_manager.price_rows)
         after_ms = self._legs[leg - 1][-1] if leg else -NEVER_MS
         read = candle_sum(table, pairs, after_ms, self._legs[leg][-1])
-        self.candles_read = self.candles_read.plus(read)
+        # not the sum so far: a leg that was interrupted is done again
+        self._candles_until[leg] = self._candles_until[leg - 1].plus(read)
+        self.candles_read = self._candles_until[leg]
         return LegNotes(self.candles_read, tuple(self.warnings), self.update_times_ms[-1])
 
     def _outcomes(self, units: Sequence[TraderUnit], known: Mapping[str, Outcome]) -> list[Outcome]:

@@ -20,6 +20,7 @@ _COMMANDS = {
     "query": "ptn_backtest.cli.query:query",
     "export": "ptn_backtest.cli.export:export",
     "plot": "ptn_backtest.cli.plot:plot",
+    "serve": "ptn_backtest.cli.serve:serve",
     "bundle": "ptn_backtest.cli.bundle:bundle",
     "completion": "ptn_backtest.cli.completion:completion",
 }

@@ -138,11 +138,14 @@ def run_flags(**flags: Any) -> None:  # noqa: ANN401
 
 def execute(config: "BacktestConfig", *, as_json: bool = False) -> Path:
     """Run, write the run folder, print the summary; returns the folder."""
+    import gc  # noqa: PLC0415
+
     from ptn_backtest.backtest.run import run_backtest  # noqa: PLC0415 - slow to import
     from ptn_backtest.cli.progress import ProgressBar  # noqa: PLC0415
     from ptn_backtest.cli.unfinished import begin_states, going_on, unfinished_folder  # noqa: PLC0415
     from ptn_backtest.results.run_folder import refuse_what_is_in_the_way  # noqa: PLC0415
 
+    gc.freeze()  # what is imported stays: no collection has to look through it
     if config.run_name:
         refuse_what_is_in_the_way(config.output / config.run_name, overwrite=config.overwrite)
     if not config.state_interval:

@@ -20,7 +20,7 @@ from ptn_backtest.positions.order import (
 )
 from ptn_backtest.positions.position import Position
 from ptn_backtest.positions.recorded_orders import ORDER, OrderColumns, RecordedOrders
-from ptn_backtest.sources.record_table import RecordTable
+from ptn_backtest.sources.record_table import RecordTable, python_rows
 from ptn_backtest.sources.records import PositionRecord
 from ptn_backtest.trade_pairs import TradePair
 
@@ -40,9 +40,8 @@ def judge_columns(table: RecordTable) -> Iterator[tuple[PositionRecord, Position
     first = np.where(sound, first, 0)
     opening = orders.rows[first] if len(orders.rows) else np.zeros(len(first), dtype=ORDER)
     sound &= (opening["kind"] != 0) & (opening["price"] != 0)
-    columns = (sound, opening["time_ms"], first, last)
-    rows = zip(table, *(column.tolist() for column in columns), strict=True)
-    for record, is_sound, open_ms, start, stop in rows:
+    rows = python_rows(sound, opening["time_ms"], first, last)
+    for record, (is_sound, open_ms, start, stop) in zip(table, rows, strict=True):
         yield record, _position(record, open_ms, orders, start, stop) if is_sound else None
 
 

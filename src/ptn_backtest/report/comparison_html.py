@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment
 from markupsafe import Markup
@@ -48,35 +49,43 @@ def write_comparison(path: Path, found: RunComparison) -> Path:
 
 def render_comparison(found: RunComparison) -> str:
     """The page's text."""
-    environment = _environment()
+    environment = page_environment()
+    add_comparison_words(environment)
     script = environment.get_template("script.html.j2").render()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    a, b = found.a, found.b
     return environment.get_template("comparison.html.j2").render(
-        run=_Head(
+        **comparison_parts(found),
+        versions=versions(),
+        # only our own script may run, whatever a hotkey or a file says
+        script=Markup(script),  # noqa: S704 - our own template, no input in it
+        script_hash=digest,
+    )
+
+
+def comparison_parts(found: RunComparison) -> dict[str, Any]:
+    """What the template `comparison.html.j2` shows, beside versions and script."""
+    a, b = found.a, found.b
+    return {
+        "run": _Head(
             synthetic=a.synthetic or b.synthetic,
             start_ms=min(a.start_ms, b.start_ms),
             end_ms=max(a.end_ms, b.end_ms),
             source=a.source if a.source == b.source else f"{a.source} (a) and {b.source} (b)",
             warnings=words.limits(found),
         ),
-        found=found,
-        facts=_facts(found),
-        groups=[
+        "found": found,
+        "facts": _facts(found),
+        "groups": [
             ("Rules", found.rulebook),
             ("What if", found.what_if),
             ("Settings", found.settings),
             ("Inputs, versions and counts", found.inputs),
         ],
-        short=words.short_names(found),
-        most=MOST_ROWS,
-        rejected=[],
-        settings=[("a", a.name), ("b", b.name), ("relative tolerance", f"{found.rtol:g}")],
-        versions=versions(),
-        # only our own script may run, whatever a hotkey or a file says
-        script=Markup(script),  # noqa: S704 - our own template, no input in it
-        script_hash=digest,
-    )
+        "short": words.short_names(found),
+        "most": MOST_ROWS,
+        "rejected": [],
+        "settings": [("a", a.name), ("b", b.name), ("relative tolerance", f"{found.rtol:g}")],
+    }
 
 
 def _facts(found: RunComparison) -> list[tuple[str, str]]:
@@ -92,8 +101,8 @@ def _facts(found: RunComparison) -> list[tuple[str, str]]:
     ]
 
 
-def _environment() -> Environment:
-    environment = page_environment()
+def add_comparison_words(environment: Environment) -> None:
+    """Give an environment the words that `comparison.html.j2` uses."""
     environment.filters |= {
         "setting": words.setting_value,
         "because": words.because,
@@ -108,4 +117,3 @@ def _environment() -> Environment:
         "verdict": words.verdict,
         "what_happened": words.what_happened,
     }
-    return environment

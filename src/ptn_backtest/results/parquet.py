@@ -34,14 +34,21 @@ def write_table(table: pa.Table, path: Path) -> None:
     pq.write_table(table, path, compression="zstd", use_dictionary=repeating)  # type: ignore[arg-type]
 
 
-def read_table(path: Path, schema: pa.Schema) -> pa.Table:
+def read_table(path: Path, schema: pa.Schema, where: "ds.Expression | None" = None) -> pa.Table:
     """Read a table that has exactly these columns.
+
+    Args:
+        path: the file.
+        schema: its columns.
+        where: only rows for which this holds; None for all.
 
     Raises:
         ConfigError: it cannot be read, or has other columns.
     """
     try:
-        table = pq.read_table(path, partitioning=None)  # "a=b" in a path is not a column
+        table = pq.read_table(
+            path, partitioning=None, filters=where
+        )  # "a=b" in a path is not a column
     except (OSError, pa.ArrowInvalid) as error:
         raise _unreadable(path, error) from None
     _require(table.schema, schema, path)

@@ -6,8 +6,11 @@ neither files nor network nor Python's variables, and only a SELECT is answered.
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from textwrap import indent
+from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -19,7 +22,7 @@ from ptn_backtest.results.frames import require
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
 
-__all__ = ["select"]
+__all__ = ["NO_LIMITS", "QueryLimits", "select"]
 
 _LOCKED = (
     "SET temp_directory = ''",  # nothing is written, not even what does not fit into memory
@@ -27,20 +30,44 @@ _LOCKED = (
     "SET lock_configuration = true",
 )
 _READS = ("SELECT", "EXPLAIN")
+_BATCH_ROWS = 2_048
 _NO_COLUMN = re.compile(r'[Cc]olumn (?:named )?"([^"]+)"')
 _NO_TABLE = re.compile(r"Table with name (\S+) does not exist")
 
 
-def select(query: str, tables: Mapping[str, "pa.Table | ds.Dataset"]) -> pa.Table:
+@dataclass(frozen=True, slots=True)
+class QueryLimits:
+    """What a query may take; None sets no limit.
+
+    Attributes:
+        rows: rows of the answer; further ones are not computed.
+        seconds: time for the whole answer.
+        memory_mb: memory of DuckDB, in MB (10^6 bytes).
+    """
+
+    rows: int | None = None
+    seconds: float | None = None
+    memory_mb: int | None = None
+
+
+NO_LIMITS = QueryLimits()
+
+
+def select(
+    query: str,
+    tables: Mapping[str, "pa.Table | ds.Dataset"],
+    limits: QueryLimits = NO_LIMITS,
+) -> pa.Table:
     """What a query gives.
 
     Args:
         query: one SELECT (also WITH, FROM, VALUES, DESCRIBE, SUMMARIZE, SHOW, EXPLAIN).
         tables: {name of the view: its rows}.
+        limits: what it may take.
 
     Raises:
-        QueryError: it is no such statement, or cannot be answered; the message says why, and which
-            names are near one that is not there.
+        QueryError: it is no such statement, or cannot be answered, or takes too long; the message
+            says why, and which names are near one that is not there.
         SourceUnavailable: DuckDB is not installed.
     """
     duckdb = require("duckdb", "query", "a query")
@@ -54,14 +81,54 @@ def select(query: str, tables: Mapping[str, "pa.Table | ds.Dataset"]) -> pa.Tabl
     with connection:
         for name, table in tables.items():
             connection.register(name, table)
+        if limits.memory_mb is not None:
+            connection.execute(f"SET memory_limit = '{int(limits.memory_mb)}MB'")
         for setting in _LOCKED:
             connection.execute(setting)
         try:
-            _require_select(connection.extract_statements(query))
-            answer: pa.Table = connection.sql(query).to_arrow_table()
+            with _interrupted_after(connection, limits.seconds):
+                _require_select(connection.extract_statements(query))
+                answer = _rows(connection.sql(query), limits.rows)
+        except duckdb.InterruptException:
+            raise QueryError(
+                f"the query took more than {limits.seconds:g} s and was stopped: ask for less, or ask "
+                "in the terminal (ptn-backtest query), where nothing stops it"
+            ) from None
         except duckdb.Error as error:
             raise QueryError(_in_words(str(error), tables)) from None
     return _plain_numbers(answer)
+
+
+@contextmanager
+def _interrupted_after(connection: Any, seconds: float | None) -> Iterator[None]:  # noqa: ANN401
+    if seconds is None:
+        yield
+        return
+    timer = Timer(seconds, connection.interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()  # it must not interrupt what comes later
+
+
+def _rows(answer: Any, most: int | None) -> pa.Table:  # noqa: ANN401 - a relation of DuckDB
+    """The answer, or its first rows; the rest is never asked for."""
+    if most is None:
+        whole: pa.Table = answer.to_arrow_table()
+        return whole
+    # its name in DuckDB before 1.5
+    read = getattr(answer, "to_arrow_reader", None) or answer.fetch_arrow_reader
+    reader = read(_BATCH_ROWS)
+    batches, n_rows = [], 0
+    for batch in reader:
+        batches.append(batch)
+        n_rows += len(batch)
+        if n_rows >= most:
+            break
+    return pa.Table.from_batches(batches, schema=reader.schema).slice(0, most)
 
 
 def _plain_numbers(table: pa.Table) -> pa.Table:

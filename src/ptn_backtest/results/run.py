@@ -20,7 +20,7 @@ from ptn_backtest.results.catalogue import ELIMINATIONS, catalogue
 from ptn_backtest.results.frames import FrameKind, frame, indexed, require, time_index
 from ptn_backtest.results.hotkeys import find_hotkey
 from ptn_backtest.results.parquet import open_table
-from ptn_backtest.results.query import select
+from ptn_backtest.results.query import NO_LIMITS, QueryLimits, select
 from ptn_backtest.results.run_folder import read_info
 from ptn_backtest.results.series import daily_simple_returns, values_over_time
 
@@ -153,9 +153,9 @@ class Run:
         """
         return frame(self.select(query), as_)
 
-    def select(self, query: str) -> pa.Table:
-        """As `sql`, as an Arrow table."""
-        return select(query, {name: self.dataset(name) for name in catalogue()})
+    def select(self, query: str, limits: QueryLimits = NO_LIMITS) -> pa.Table:
+        """As `sql`, as an Arrow table, within these limits."""
+        return select(query, {name: self.dataset(name) for name in catalogue()}, limits)
 
     # ---- ledgers
 

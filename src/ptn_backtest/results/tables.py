@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,9 @@ from ptn_backtest.positions.rejection import Reason, Rejection
 from ptn_backtest.results.parquet import read_table, table_schema
 from ptn_backtest.sources.record_table import field_columns
 from ptn_backtest.sources.records import STORED_FIELDS
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
 
 Ledgers: TypeAlias = Mapping[str, Mapping[str, PerfLedger]]
 """{hotkey: {"portfolio" or trade pair id: ledger}}."""
@@ -175,14 +178,20 @@ def rejection_table(rejections: Sequence[Rejection]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=REJECTED)
 
 
-def read_ledgers(folder: Path) -> dict[str, dict[str, PerfLedger]]:
+def read_ledgers(
+    folder: Path, where: "ds.Expression | None" = None
+) -> dict[str, dict[str, PerfLedger]]:
     """The ledgers of a run folder, equal to those that were written.
+
+    Args:
+        folder: of the run.
+        where: a condition on `miner_hotkey` and `ledger`: only those are read; None for all.
 
     Raises:
         ConfigError: its two files cannot be read or do not belong together.
     """
-    heads = read_table(folder / "ledgers.parquet", LEDGERS)
-    table = read_table(folder / "checkpoints.parquet", CHECKPOINTS)
+    heads = read_table(folder / "ledgers.parquet", LEDGERS, where)
+    table = read_table(folder / "checkpoints.parquet", CHECKPOINTS, where)
     counts = heads["n_checkpoints"].to_numpy()
     for column in ("miner_hotkey", "ledger"):
         expected = _repeated(heads[column].to_pylist(), counts)

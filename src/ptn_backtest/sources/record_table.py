@@ -20,6 +20,8 @@ from ptn_backtest.sources.records import (
     PositionSource,
 )
 
+_ROWS_AT_ONCE = 4_096
+
 
 @dataclass(frozen=True, slots=True)
 class RecordTable:
@@ -32,7 +34,7 @@ class RecordTable:
         positions: a row per position; columns `POSITION_FIELDS` and `STORED_FIELDS`, null where
             the source has nothing, one chunk each.
         orders: a row per order, those of one position together and in stored order; columns
-            `ORDER_FIELDS`, one chunk each.
+            `ORDER_FIELDS`, one chunk each; texts of a few kinds may be dictionaries.
         first: position i has the orders from row first[i] to before first[i + 1].
         position_table: what the source calls its table of positions.
         order_table: what the source calls its table of orders.
@@ -48,14 +50,14 @@ class RecordTable:
         return len(self.positions)
 
     def __iter__(self) -> Iterator[PositionRecord]:
-        columns = [self.positions.column(name).to_pylist() for name in POSITION_FIELDS]
-        ends = self.first.tolist()
-        for i, values in enumerate(zip(*columns, strict=True)):
+        columns = [self.positions.column(name).combine_chunks() for name in POSITION_FIELDS]
+        rows = python_rows(*columns, self.first[:-1], self.first[1:])
+        for i, (*values, first, last) in enumerate(rows):
             found = zip(POSITION_FIELDS, values, strict=True)
             fields = {name: value for name, value in found if value is not None}
             yield PositionRecord(
                 fields,
-                TableOrders(self, range(ends[i], ends[i + 1])),
+                TableOrders(self, range(first, last)),
                 TableRow(self.positions, i, STORED_FIELDS),
                 f"{self.position_table} row {fields['position_uuid']}",
             )
@@ -78,6 +80,16 @@ def read_records(source: PositionSource, query: PositionQuery = ALL) -> Iterable
     """
     table = source.read_table(query) if isinstance(source, TableSource) else None
     return source.read(query) if table is None else table
+
+
+def python_rows(*columns: Any) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401 - Arrow's or NumPy's
+    """The values of columns of one length, row by row.
+
+    Not all at once: Python's garbage collector would go through them again and again.
+    """
+    for begin in range(0, len(columns[0]), _ROWS_AT_ONCE):
+        part = slice(begin, begin + _ROWS_AT_ONCE)
+        yield from zip(*(column[part].tolist() for column in columns), strict=True)
 
 
 class TableRow(Mapping[str, Any]):

@@ -336,6 +336,25 @@ def test_without_the_driver_rows_are_read_one_by_one(
     assert convert(read_records(reader)) == convert(reader.read())
 
 
+def test_a_server_that_mixes_both_tables_is_read_row_by_row(
+    mariadb_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_records(mariadb_url, RECORDS)
+    reader = source(mariadb_url)
+    import connectorx  # noqa: PLC0415 - optional
+
+    fetch = connectorx.read_sql
+
+    def backwards(*args: Any, **options: Any) -> Any:
+        found = fetch(*args, **options)
+        return found.take(list(reversed(range(len(found)))))
+
+    monkeypatch.setattr(connectorx, "read_sql", backwards)
+    caplog.set_level(logging.INFO, "ptn_backtest")
+    assert reader.read_table() is None
+    assert "came mixed" in caplog.text
+
+
 def test_a_driver_that_fails_is_not_quoted(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -17,7 +17,6 @@ from ptn_backtest.sources.records import (
     PositionQuery,
 )
 
-_BY = ("miner_hotkey", "open_ms", "position_uuid")
 _Table: TypeAlias = Any  # an Arrow table; the stubs want to know what its columns hold
 _Array: TypeAlias = Any
 _LAST = np.iinfo(np.int64).max
@@ -44,18 +43,24 @@ def join(
             which positions are asked for.
     """
     _check_traders(positions, query)
-    positions = positions.take(pc.sort_indices(positions, [(name, "ascending") for name in _BY]))
     uuids = positions.column("position_uuid")
+    # both as they were fetched: orders are mostly stored as their positions are, and found quickly
     of = pc.index_in(orders.column("position_uuid"), value_set=uuids)
     if of.null_count or uuids.null_count:
         raise NotInBulk("there are orders without a position")
-    owners = of.to_numpy()
+    rows = _rows_by([_ranks(positions, "miner_hotkey"), _nulls_last(positions, "open_ms")], uuids)
+    positions = positions.take(pa.array(rows))
+    place = np.empty(len(rows), dtype=np.int32)
+    place[rows] = np.arange(len(rows))
+    owners = place[of.to_numpy()]
     if query.end_ms is not None:
         positions, orders, owners = _until(query.end_ms, positions, orders, owners)
     counts = np.bincount(owners, minlength=len(positions))
     if query.end_ms is not None and not counts.all():
         raise NotInBulk("there are positions without orders up to the end")
-    stored_order = pa.array(_stored_order(owners, orders))
+    times = [n for n in ("processed_ms", "sequence") if n in orders.column_names]
+    keys = [owners, *(_nulls_last(orders, name) for name in times)]
+    stored_order = pa.array(_rows_by(keys, orders.column("order_uuid")))
     return RecordTable(
         _complete("positions", positions, (*POSITION_FIELDS, *STORED_FIELDS)),
         _complete("orders", orders, ORDER_FIELDS, stored_order),
@@ -89,10 +94,8 @@ def _until(
     return positions.filter(known), orders.filter(kept), place[owners[kept]]
 
 
-def _stored_order(owners: NDArray[np.int32], orders: _Table) -> NDArray[np.int64]:
-    """Rows by position, time, sequence and uuid; nulls last."""
-    times = [n for n in ("processed_ms", "sequence") if n in orders.column_names]
-    keys: list[NDArray[Any]] = [owners, *(_nulls_last(orders, name) for name in times)]
+def _rows_by(keys: list[NDArray[Any]], texts: _Array) -> NDArray[np.int64]:
+    """Rows by numbers, the first before the next; equal ones by text, code point by code point."""
     one = _as_one(keys)
     if one is not None:
         keys = [one]
@@ -103,10 +106,20 @@ def _stored_order(owners: NDArray[np.int32], orders: _Table) -> NDArray[np.int64
     for key in keys:
         ties &= key[rows[1:]] == key[rows[:-1]]
     if ties.any():
-        by_uuid = np.empty(len(rows), dtype=np.int64)
-        by_uuid[pc.sort_indices(orders.column("order_uuid")).to_numpy()] = np.arange(len(rows))
-        rows = np.lexsort([by_uuid, *keys[::-1]])
+        by_text = np.empty(len(rows), dtype=np.int64)
+        by_text[pc.sort_indices(texts).to_numpy()] = np.arange(len(rows))
+        rows = np.lexsort([by_text, *keys[::-1]])
     return rows
+
+
+def _ranks(positions: _Table, name: str) -> NDArray[np.int64]:
+    """The place of each text among all that there are; nulls last."""
+    column = positions.column(name).combine_chunks().dictionary_encode()
+    ranks = np.empty(len(column.dictionary) + 1, dtype=np.int64)
+    ranks[pc.sort_indices(column.dictionary).to_numpy()] = np.arange(len(column.dictionary))
+    ranks[-1] = len(column.dictionary)
+    indices = column.indices.fill_null(len(column.dictionary))
+    return np.asarray(ranks[indices.to_numpy()])
 
 
 def _as_one(keys: Sequence[NDArray[Any]]) -> NDArray[np.int64] | None:
@@ -137,6 +150,8 @@ def _complete(table: str, found: _Table, names: Sequence[str], rows: _Array = No
         if name not in found.column_names:
             columns[name] = pa.nulls(len(found)).cast(arrow_type(table, name))
             continue
-        column = found.column(name).combine_chunks()
-        columns[name] = column if rows is None else column.take(rows)
+        column = found.column(name)
+        if name == "order_type":
+            column = column.dictionary_encode()  # rearranging its three texts is dear
+        columns[name] = (column if rows is None else column.take(rows)).combine_chunks()
     return pa.table(columns)

@@ -1,0 +1,145 @@
+"""Charts as data: what the script in `static/charts.js` draws with uPlot.
+
+Times are seconds, as uPlot counts; a gap is null.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptn_backtest.ledger.checkpoint import PerfLedger
+from ptn_backtest.report.rule_wording import BUCKETS, OUT
+from ptn_backtest.results.bucket_history import Stay
+from ptn_backtest.results.statistics import EquityCurve
+from ptn_backtest.rules.events import Elimination
+
+__all__ = [
+    "Chart",
+    "attribution_chart",
+    "bands",
+    "count_chart",
+    "drawdown_chart",
+    "equity_chart",
+    "line_chart",
+    "seconds",
+]
+
+Chart: TypeAlias = dict[str, Any]
+"""JSON-ready: `x` (seconds), `series` of {label, tone, values}, and what else is drawn:
+
+`unit` ("percent", "value", "price", "rank", "score", "count"), `marks` of {x, y, tone, label},
+`bands` of {from, to, tone, label}, `stacked`, `stepped`.
+"""
+_MOST_STEPS = 400
+
+
+def seconds(times_ms: NDArray[np.int64]) -> list[float]:
+    """Times as uPlot takes them."""
+    return [ms / 1_000 for ms in times_ms.tolist()]
+
+
+def values(numbers: NDArray[np.float64]) -> list[float | None]:
+    """Numbers as JSON has them, 7 digits that count."""
+    return [float(f"{v:.7g}") if math.isfinite(v) else None for v in numbers.tolist()]
+
+
+def line_chart(
+    times_ms: NDArray[np.int64],
+    lines: Mapping[str, NDArray[np.float64]],
+    unit: str,
+    *,
+    tones: Sequence[str] = (),
+) -> Chart:
+    """Lines by name; a tone is a class of colour, by default the name."""
+    names = tones or tuple(lines)
+    return {
+        "unit": unit,
+        "x": seconds(times_ms),
+        "series": [
+            {"label": label, "tone": tone, "values": values(line)}
+            for (label, line), tone in zip(lines.items(), names, strict=True)
+        ],
+    }
+
+
+def equity_chart(
+    curve: EquityCurve, limit: float | None, end: Elimination | None, own_bands: Sequence[Chart]
+) -> Chart:
+    """Value over time, the value at which the limit is reached, and where it was."""
+    lines = {"value": curve.value}
+    if limit is not None:
+        lines["limit"] = curve.peak * (1 - limit)
+    chart = line_chart(curve.time_ms, lines, "value", tones=("line", "limit")[: len(lines)])
+    return chart | {"marks": _breach(end), "bands": list(own_bands)}
+
+
+def drawdown_chart(curve: EquityCurve, limit: float | None, end: Elimination | None) -> Chart:
+    """The deepest drawdown of each checkpoint, and its limit."""
+    lines = {"drawdown": curve.drawdown}
+    if limit is not None:
+        lines["limit"] = np.full(len(curve.time_ms), -limit)
+    tones = ("drawdown", "limit")[: len(lines)]
+    chart = line_chart(curve.time_ms, lines, "percent", tones=tones)
+    marks = _breach(end)
+    for mark in marks:
+        mark["y"] = -end.breach.drawdown if end and end.breach else None
+    return chart | {"marks": marks}
+
+
+def attribution_chart(ledger: PerfLedger, parts: Mapping[str, NDArray[np.float64]]) -> Chart:
+    """What each part made of the value up to a time: running sums of log changes."""
+    lines = {name: np.cumsum(part) for name, part in parts.items()}
+    return line_chart(ledger.cps["last_update_ms"], lines, "percent")
+
+
+def bands(stays: Sequence[Stay], end_ms: int) -> list[Chart]:
+    """A trader's buckets as times to shade."""
+    ends = [*(stay.from_ms for stay in stays[1:]), end_ms]
+    return [
+        {
+            "from": stay.from_ms / 1_000,
+            "to": until_ms / 1_000,
+            "tone": BUCKETS[stay.bucket],
+            "label": BUCKETS[stay.bucket],
+        }
+        for stay, until_ms in zip(stays, ends, strict=False)
+        if stay.bucket is not None and until_ms > stay.from_ms
+    ]
+
+
+def count_chart(stays: Mapping[str, Sequence[Stay]], end_ms: int) -> Chart | None:
+    """How many traders stood in each bucket over time, and how many had left."""
+    rows = {bucket: row for row, bucket in enumerate((*BUCKETS, None))}
+    moves = sorted(
+        (stay.from_ms, rows[stay.bucket], -1 if before is None else rows[before.bucket])
+        for own in stays.values()
+        for before, stay in zip((None, *own), own, strict=False)
+    )
+    if not moves:
+        return None
+    times, first = np.unique([time for time, _, _ in moves], return_index=True)
+    steps = np.zeros((len(moves), len(rows)))
+    for place, (_, into, out_of) in enumerate(moves):
+        steps[place, into] += 1
+        if out_of >= 0:
+            steps[place, out_of] -= 1
+    counts = np.cumsum(np.add.reduceat(steps, first, axis=0), axis=0)
+    if len(times) > _MOST_STEPS:
+        grid = np.linspace(times[0], end_ms, _MOST_STEPS).astype(np.int64)
+        counts, times = counts[np.searchsorted(times, grid, side="right") - 1], grid
+    elif times[-1] < end_ms:
+        times, counts = np.append(times, end_ms), np.vstack([counts, counts[-1]])
+    names = [*BUCKETS.values(), OUT]
+    lines = {name: counts[:, row] for row, name in enumerate(names)}
+    return line_chart(times, lines, "count") | {"stacked": True, "stepped": True}
+
+
+def _breach(end: Elimination | None) -> list[Chart]:
+    if end is None or end.breach is None:
+        return []
+    breach = end.breach
+    label = "reached 0" if breach.value <= 0 else "reached the limit"
+    return [{"x": breach.time_ms / 1_000, "y": breach.value, "tone": "breach", "label": label}]
