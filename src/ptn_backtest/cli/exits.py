@@ -1,7 +1,7 @@
 """How a command ends, and how errors are shown.
 
 Exit codes: 0 done, 1 a check found something, 2 an error (one message on stderr), 130
-interrupted.
+interrupted. docs/cli.md lists which commands check.
 """
 
 import sys
