@@ -34,8 +34,8 @@ def started(*options: object, env: dict[str, str] | None = None) -> Iterator[tup
             assert found, printed
             yield found[0], printed
             server.send_signal(signal.SIGINT)
-            printed.append(server.communicate(timeout=20)[0])
-            assert server.returncode == 0, printed
+            assert server.wait(20) == 0
+            printed += server.stdout.readlines()
         finally:
             server.kill()
 
