@@ -7,7 +7,8 @@ continues from them. Rules are off: their state is not stored yet.
 
 import json
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from benchmarks.replay import config_of
 from benchmarks.workload import Workload
@@ -17,9 +18,16 @@ from ptn_backtest.clock import DAY_MS
 from ptn_backtest.ledger.state import LedgerState
 from ptn_backtest.positions.manager import PositionManager
 
+_Made = TypeVar("_Made")
 
-def measure_another_day(work: Workload, n_days: int) -> dict[str, Any]:
+
+def measure_another_day(work: Workload, n_days: int, clock: str = "seconds") -> dict[str, Any]:
     """Replay `n_days` before the last day, then continue by the last day.
+
+    Args:
+        work: the network.
+        n_days: length of the history.
+        clock: "seconds" that pass, or "cpu_seconds" that this process is at work.
 
     Returns:
         Seconds: `full_plan` and `full_ledgers` of the history with the day, built at once; `plan`
@@ -31,19 +39,22 @@ def measure_another_day(work: Workload, n_days: int) -> dict[str, Any]:
     begin_ms = last_ms - n_days * DAY_MS
     positions = PositionManager([p for p in inputs.positions if p.open_ms >= begin_ms])
     times = list(range(begin_ms + DAY_MS, work.end_ms + 1, DAY_MS))
-    full, full_plan = _manager(inputs, positions, times)
-    full.run()
-    history, _ = _manager(inputs, positions, times[:-1])
+    now = time.process_time if clock == "cpu_seconds" else time.perf_counter
+    full, full_plan = _timed(now, lambda: _manager(inputs, positions, times))
+    _, full_ledgers = _timed(now, full.run)
+    history = _manager(inputs, positions, times[:-1])
     history.run()
     stored = {
         hotkey: json.dumps(state.to_dict())
         for hotkey, state in history.perf_ledger_manager.states.items()
     }
-    more, plan = _manager(inputs, positions, times[-1:], candles_from_ms=times[-2])
+    more, plan = _timed(
+        now, lambda: _manager(inputs, positions, times[-1:], candles_from_ms=times[-2])
+    )
     more.perf_ledger_manager.states.update(
         (hotkey, LedgerState.from_dict(json.loads(text))) for hotkey, text in stored.items()
     )
-    more.run()
+    _, ledgers = _timed(now, more.run)
     _refuse_differences(more, full)
     moments = [order.processed_ms for position in positions for order in position.orders]
     return {
@@ -53,18 +64,17 @@ def measure_another_day(work: Workload, n_days: int) -> dict[str, Any]:
         "orders": len(moments),
         "orders_of_the_day": sum(moment > last_ms for moment in moments),
         "full_plan": full_plan,
-        "full_ledgers": full.timings["ledgers"],
+        "full_ledgers": full_ledgers,
         "plan": plan,
-        "ledgers": more.timings["ledgers"],
+        "ledgers": ledgers,
         "state_bytes": sum(map(len, stored.values())),
     }
 
 
 def _manager(
     inputs: Inputs, positions: PositionManager, times: list[int], candles_from_ms: int | None = None
-) -> tuple[BacktestManager, float]:
-    begun = time.perf_counter()
-    manager = BacktestManager(
+) -> BacktestManager:
+    return BacktestManager(
         positions,
         inputs.candles,
         times[0],
@@ -74,7 +84,12 @@ def _manager(
         update_times_ms=times,
         candles_from_ms=candles_from_ms,
     )
-    return manager, time.perf_counter() - begun
+
+
+def _timed(now: Callable[[], float], work: Callable[[], _Made]) -> tuple[_Made, float]:
+    begun = now()
+    made = work()
+    return made, now() - begun
 
 
 def _refuse_differences(more: BacktestManager, full: BacktestManager) -> None:

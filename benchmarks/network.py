@@ -91,12 +91,12 @@ def measure_growth(networks: Mapping[str, Figures], clock: str) -> Figures:
     }
 
 
-def measure_days(work: Workload, repeats: int) -> list[Figures]:
+def measure_days(work: Workload, repeats: int, clock: str) -> list[Figures]:
     """One more day on histories of different lengths."""
     n_days = (work.end_ms - work.start_ms) // DAY_MS
     found = []
     for days in [days for days in HISTORIES if days < n_days] or [n_days - 2]:
-        runs = [measured("another_day", work, n_days=days) for _ in range(repeats)]
+        runs = [measured("another_day", work, n_days=days, clock=clock) for _ in range(repeats)]
         found.append({name: min(run[name] for run in runs) for name in runs[0]})
     return found
 
@@ -174,7 +174,7 @@ def main() -> None:
         figures["growth"] = measure_growth(figures["networks"], given.clock)
         print("\nyear against network, per tick:", _listed(figures["growth"]))
     if given.day:
-        figures["days"] = measure_days(made[given.sizes[-1]], given.repeats)
+        figures["days"] = measure_days(made[given.sizes[-1]], given.repeats, given.clock)
         show_days(figures["days"])
     if given.golden:
         times = golden_times(given.golden, given.repeats)
