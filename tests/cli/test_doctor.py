@@ -273,6 +273,7 @@ def test_a_rulebook_that_does_not_load(doctor: Doctor) -> None:
 def test_the_extras_are_those_of_the_package() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = declared["optional-dependencies"]
+    assert set(EXTRAS) == set(extras) - {"results", "dev"}
     for extra, modules in EXTRAS.items():
         names = " ".join(extras[extra]).lower().replace("-", "_")
         for module in modules:
