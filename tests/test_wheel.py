@@ -128,6 +128,7 @@ def test_the_core_makes_a_first_run(python: Path, tmp_path: Path) -> None:
     ("command", "extra"),
     [
         ("query runs/first SELECT", "query"),
+        ("serve runs", "web"),
         ("export runs/first --excel first.xlsx", "excel"),
         ("plot runs/first 5TestTraderAn --out first.svg", "reports"),
         ("positions check postgresql://me@127.0.0.1:1/x", "postgres"),

@@ -111,6 +111,12 @@ def test_what_it_says_fits_a_screen(sqlite_url: str, candles: Path) -> None:
     assert "\x1b" not in result.stdout
 
 
+def test_colours_can_be_switched_off() -> None:
+    assert "\x1b[32m" in CliRunner().invoke(cli, ["doctor"], color=True).stdout
+    plain = CliRunner(env={"NO_COLOR": "1"}).invoke(cli, ["doctor"], color=True).stdout
+    assert "\x1b[3" not in plain
+
+
 def test_a_user_who_may_only_read(doctor: Doctor, postgres_url: str, candles: Path) -> None:
     filled(postgres_url)
     url = sqlalchemy.make_url(postgres_url)
@@ -273,6 +279,7 @@ def test_a_rulebook_that_does_not_load(doctor: Doctor) -> None:
 def test_the_extras_are_those_of_the_package() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = declared["optional-dependencies"]
+    assert set(EXTRAS) == set(extras) - {"results", "dev"}
     for extra, modules in EXTRAS.items():
         names = " ".join(extras[extra]).lower().replace("-", "_")
         for module in modules:

@@ -14,8 +14,8 @@ from ptn_backtest.clock import NEVER_MS
 from ptn_backtest.sources.bundled import BundledPositionSource, bundled_candles
 from ptn_backtest.sources.checkpoint_file import write_list
 
-WITHOUT = {"candles pull", "export", "plot", "completion", "candles synthetic"}
-"""Commands that need a network, or write a file and have nothing else to tell."""
+WITHOUT = {"candles pull", "serve", "export", "plot", "completion", "candles synthetic"}
+"""Commands that need a network, stay, or write a file and have nothing else to tell."""
 
 WITHOUT_BUNDLE = {"bundle run", "bundle export"}
 """What they write is the document."""

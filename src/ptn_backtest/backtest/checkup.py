@@ -25,6 +25,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "pandas": ("pandas",),
     "polars": ("polars",),
     "tearsheet": ("quantstats",),
+    "web": ("starlette", "uvicorn"),
 }
 """{extra: what it lets be imported}; a test compares it with pyproject.toml."""
 

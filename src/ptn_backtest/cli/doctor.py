@@ -216,9 +216,10 @@ def _next(config: "BacktestConfig", findings: Sequence["Finding"]) -> list[str]:
 
 
 def _print(findings: Sequence["Finding"], steps: Sequence[str]) -> None:
+    plain = bool(os.environ.get("NO_COLOR"))  # click strips colours where there is no terminal
     width = max(len(each.check) for each in findings)
     for each in findings:
-        state = click.style(f"{each.state:<8}", fg=_COLOURS[each.state])
+        state = click.style(f"{each.state:<8}", fg=None if plain else _COLOURS[each.state])
         first, *others = each.says.splitlines()
         click.echo(f"{state}{each.check:<{width}}  {first}")
         for line in others:
