@@ -37,12 +37,16 @@ def cannot_run(reason: str) -> NoReturn:
 
 @pytest.fixture(autouse=True)
 def _own_logging() -> Iterator[None]:
-    """A command sets the package's log level; the next test starts with the one before."""
-    logger = logging.getLogger("ptn_backtest")
-    level, handlers = logger.level, list(logger.handlers)
+    """A command sets the package's log level, maybe in another test's fixture; here nobody has."""
+    _unset_logging()
     yield
-    logger.setLevel(level)
-    logger.handlers[:] = handlers
+    _unset_logging()
+
+
+def _unset_logging() -> None:
+    logger = logging.getLogger("ptn_backtest")
+    logger.setLevel(logging.NOTSET)
+    logger.handlers[:] = [each for each in logger.handlers if isinstance(each, logging.NullHandler)]
 
 
 @pytest.fixture(scope="session")

@@ -99,7 +99,9 @@ class Shell:
         done = subprocess.run(
             ["bash", "-c", text],
             cwd=self.folder,
-            env={**os.environ, **self.environment},
+            # a user's `make` is not one that the tests were started by
+            env={k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+            | self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
