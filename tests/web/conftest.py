@@ -11,6 +11,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
@@ -122,7 +123,8 @@ class Browser:
     def press(self, *keys: str) -> None:
         """Type where the focus is."""
         for key in keys:
-            self.driver.switch_to.active_element.send_keys(key)
+            # as a keyboard does, whatever has the focus: no element need be ready for it
+            ActionChains(self.driver).send_keys(key).perform()
 
     def rows(self, table: str) -> list[list[str]]:
         """The texts of a table's visible rows."""
