@@ -26,12 +26,15 @@ from ptn_backtest.results.tables import Ledgers
 
 __all__ = [
     "ATTRIBUTION",
+    "NO_SLIPPAGE",
     "PARTS",
     "Parts",
     "SlippageLog",
     "attribute",
     "attribution_table",
     "part_sums",
+    "parts_of_many",
+    "running_parts",
     "slippage_logs",
 ]
 
@@ -85,7 +88,7 @@ class SlippageLog:
     change: NDArray[np.float64]
 
 
-_NO_SLIPPAGE = SlippageLog(np.zeros(0, np.int64), np.zeros(0))
+NO_SLIPPAGE = SlippageLog(np.zeros(0, np.int64), np.zeros(0))
 
 
 def attribute(ledger: PerfLedger, slippage: SlippageLog) -> Parts:
@@ -109,19 +112,19 @@ def slippage_logs(
         log: their orders.
     """
     places = np.flatnonzero(log.slippage_change)
-    found: dict[str, dict[str, list[int]]] = {}
-    for place, at in zip(places.tolist(), log.position[places].tolist(), strict=True):
-        position = positions[at].position
-        own = found.setdefault(position.miner_hotkey, {})
-        own.setdefault(PORTFOLIO, []).append(place)
-        own.setdefault(position.trade_pair.trade_pair_id, []).append(place)
-    times = log.orders["time_ms"]
-    return {
-        hotkey: {
-            name: SlippageLog(times[mine], log.slippage_change[mine]) for name, mine in own.items()
-        }
-        for hotkey, own in found.items()
-    }
+    keys = [(one.position.miner_hotkey, one.position.trade_pair.trade_pair_id) for one in positions]
+    found: dict[str, dict[str, SlippageLog]] = {}
+    for names in ([(hotkey, PORTFOLIO) for hotkey, _ in keys], keys):
+        numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+        ledger = np.array([numbers[name] for name in names], np.int64)[log.position[places]]
+        order = np.argsort(ledger, kind="stable")
+        own, ends = places[order], np.cumsum(np.bincount(ledger, minlength=len(numbers)))
+        times, changes = log.orders["time_ms"][own], log.slippage_change[own]
+        for (hotkey, name), end, begin in zip(numbers, ends, [0, *ends], strict=False):
+            if begin < end:
+                one = SlippageLog(times[begin:end], changes[begin:end])
+                found.setdefault(hotkey, {})[name] = one
+    return found
 
 
 def part_sums(
@@ -134,10 +137,60 @@ def part_sums(
         slippage: of the same names; one that is absent has none.
     """
     return {
-        name: attribute(ledger, slippage.get(name, _NO_SLIPPAGE)).sums()
+        name: attribute(ledger, slippage.get(name, NO_SLIPPAGE)).sums()
         for name, ledger in ledgers.items()
         if len(ledger.cps)
     }
+
+
+def parts_of_many(
+    sums: Mapping[str, NDArray[np.float64]],
+    ledgers: Sequence[PerfLedger],
+    slippage: Sequence[SlippageLog],
+) -> Parts:
+    """The parts of many ledgers over all checkpoints of each; an element per ledger.
+
+    Args:
+        sums: `statistics.sums_of_many` of these ledgers.
+        ledgers: each with at least one checkpoint.
+        slippage: of each ledger.
+    """
+    if not ledgers:
+        return _parts(sums, np.zeros(0))
+    own = np.repeat(np.arange(len(ledgers)), [len(log.time_ms) for log in slippage])
+    time_ms = np.concatenate([log.time_ms for log in slippage])
+    change = np.concatenate([log.change for log in slippage])
+    begins = np.array([start_ms(ledger.cps[:1])[0] for ledger in ledgers])
+    begun = begins <= np.array([ledger.initialization_time_ms for ledger in ledgers])
+    ends = np.array([ledger.last_update_ms for ledger in ledgers])
+    inside = (time_ms <= ends[own]) & ((time_ms > begins[own]) | begun[own])
+    took = np.bincount(own[inside], weights=change[inside], minlength=len(ledgers))
+    return _parts(sums, took.astype(np.float64))
+
+
+def running_parts(
+    ledgers: Sequence[PerfLedger], slippage: Sequence[SlippageLog]
+) -> dict[str, NDArray[np.float64]]:
+    """{part: its sum up to each checkpoint} of many ledgers, those of one after those of another.
+
+    Args:
+        ledgers: each with at least one checkpoint.
+        slippage: of each ledger.
+    """
+    counts = [len(ledger.cps) for ledger in ledgers]
+    begins = np.cumsum([0, *counts])[:-1]
+    columns = {
+        name: np.concatenate([np.zeros(0), *(ledger.cps[name] for ledger in ledgers)])
+        for name in _LOG_CHANGES
+    }
+    took = [_slippage_by_checkpoint(*each) for each in zip(ledgers, slippage, strict=True)]
+    parts = _parts(columns, np.concatenate([np.zeros(0), *took]))
+    found = {}
+    for name in PARTS:
+        sums = np.cumsum(getattr(parts, name))
+        before = np.concatenate(([0.0], sums))[begins]
+        found[name] = sums - np.repeat(before, counts)
+    return found
 
 
 def attribution_table(
@@ -152,7 +205,7 @@ def attribution_table(
     """
     named = ATTRIBUTION.names[:4]
     by_ledger = [np.zeros(0)] + [
-        _slippage_by_checkpoint(ledger, slippage.get(hotkey, {}).get(name, _NO_SLIPPAGE))
+        _slippage_by_checkpoint(ledger, slippage.get(hotkey, {}).get(name, NO_SLIPPAGE))
         for hotkey, own in ledgers.items()
         for name, ledger in own.items()
     ]

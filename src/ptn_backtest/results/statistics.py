@@ -5,14 +5,14 @@ A ledger keeps a window of checkpoints. What follows from its last record (value
 the first order; what is summed over checkpoints (gain, loss, PnL, time) counts since `start_ms`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptn_backtest.backtest.result import Liquidation, ReplayedPosition, RunResult
-from ptn_backtest.ledger.checkpoint import PORTFOLIO, Checkpoints, PerfLedger
+from ptn_backtest.ledger.checkpoint import CHECKPOINT, PORTFOLIO, Checkpoints, PerfLedger
 from ptn_backtest.ledger.daily import Dates, Floats, daily_pnl, daily_returns, start_ms
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "rank_traders",
     "spread_fee",
     "summarize_ledger",
+    "sums_of_many",
     "time_in_market",
     "total_return",
 ]
@@ -188,6 +189,21 @@ def summarize_ledger(ledger: PerfLedger) -> LedgerSummary:
         n_updates=int(cps["n_updates"].sum()),
         n_checkpoints=len(cps),
     )
+
+
+def sums_of_many(ledgers: Sequence[PerfLedger]) -> dict[str, Floats]:
+    """{column: its sum over the checkpoints of each ledger}, of all columns from `gain` on.
+
+    These columns are numbers of one type beside each other, so that one look at a checkpoint adds all
+    of them: a network has thousands of ledgers.
+    """
+    names = CHECKPOINT.names or ()
+    first = names.index("gain")
+    found = np.zeros((len(ledgers), len(names) - first))
+    for row, ledger in enumerate(ledgers):
+        numbers = np.ascontiguousarray(ledger.cps).view(np.float64).reshape(-1, len(names))
+        numbers[:, first:].sum(axis=0, out=found[row])
+    return dict(zip(names[first:], found.T, strict=True))
 
 
 def pair_contributions(ledgers: Mapping[str, PerfLedger]) -> dict[str, float]:
