@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ptn_backtest.backtest import legs
 from ptn_backtest.backtest.legs import Leg, StoredRules
 from ptn_backtest.backtest.manager import BacktestManager, update_times
 from ptn_backtest.clock import DAY_MS, HOUR_MS, MINUTE_MS
@@ -53,6 +54,8 @@ def opened(
     positions: Sequence[Position],
     candles: CandleStore,
     events: Sequence[PlagiarismEvent] | None = None,
+    *,
+    results: bool = True,
 ) -> BacktestManager:
     return BacktestManager(
         PositionManager(positions),
@@ -63,6 +66,7 @@ def opened(
         account_sizes=BundledPositionSource().read_account_sizes(),
         plagiarism_events=flagged(positions) if events is None else events,
         store=StateFolder(folder),
+        results=results,
     )
 
 
@@ -163,21 +167,31 @@ def test_a_stopped_replay_goes_on_to_the_same_result(
     assert all_of(again) == through
 
 
+@pytest.mark.parametrize(
+    ("results", "whole_every"),
+    [(True, 30), (False, 30), (False, 4)],
+    ids=["with results", "states only", "states only, some of them whole"],
+)
 def test_day_by_day_is_at_once(
     positions: list[Position],
     candles: CandleStore,
     through: Mapping[str, Any],
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    results: bool,
+    whole_every: int,
 ) -> None:
     """Each day with no more than the orders of then: what comes later makes no difference."""
+    monkeypatch.setattr(legs, "WHOLE_EVERY", whole_every)
     StateFolder.begin(tmp_path, {}, [TIMES[:3]])
     for i, t_ms in enumerate(TIMES[2:]):
         if i:
             StateFolder(tmp_path).extend([(t_ms,)])
         known = [p for p in positions if p.open_ms <= t_ms]
-        manager = opened(tmp_path, known, candles, flagged(positions))
+        last = t_ms == TIMES[-1]
+        manager = opened(tmp_path, known, candles, flagged(positions), results=results or last)
         units = built(manager)
-        assert {end for _, end in units} <= {t_ms}
+        assert {end for _, end in units} == ({t_ms} if units else set())
     told = all_of(manager)
     told["warnings"] = through["warnings"]  # each day says what it lacked
     assert told == through
@@ -221,21 +235,25 @@ def changed(
     return "5New" if "was not there" in change else found.miner_hotkey, now
 
 
+@pytest.mark.parametrize("results", [True, False], ids=["with results", "states only"])
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_changed_late_rebuilds_one_trader_from_the_state_before(
-    positions: list[Position], candles: CandleStore, tmp_path: Path, change: str
+    positions: list[Position], candles: CandleStore, tmp_path: Path, change: str, results: bool
 ) -> None:
-    mine, other, legs = tmp_path / "mine", tmp_path / "other", legs_of(TIMES, 4)
+    mine, other, cut = tmp_path / "mine", tmp_path / "other", legs_of(TIMES, 4)
     events = flagged(positions)
-    StateFolder.begin(mine, {}, legs)
+    StateFolder.begin(mine, {}, cut)
     first = opened(mine, positions, candles)
     first.run(**ALL)
     hotkey, now = changed(positions, change, first.network.state.eliminations)
-    StateFolder.begin(other, {}, legs)
+    StateFolder.begin(other, {}, cut)
     fresh = opened(other, now, candles, events)
     fresh.run(**ALL)
-    again = opened(mine, now, candles, events)
+    again = opened(mine, now, candles, events, results=results)
     units = built(again)
+    if not results:  # what it stored tells the results
+        again = opened(mine, now, candles, events)
+        assert built(again) == []
     assert all_of(again) == all_of(fresh)
     assert all_of(again)["states"] != all_of(first)["states"]
     assert {h for h, _ in units} == {hotkey}

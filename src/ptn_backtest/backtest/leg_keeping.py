@@ -16,7 +16,7 @@ from ptn_backtest.backtest.legs import (
 )
 from ptn_backtest.backtest.network import Network
 from ptn_backtest.errors import BacktestError, LedgerError
-from ptn_backtest.ledger.delta import apply_delta, delta_of, state_after
+from ptn_backtest.ledger.delta import LedgerDelta, apply_delta, delta_of, state_after
 from ptn_backtest.ledger.history import LedgerHistory
 from ptn_backtest.ledger.manager import TraderOutcome, TraderUnit
 from ptn_backtest.ledger.order_digest import orders_digest
@@ -36,6 +36,8 @@ class LegKeeper:
         store: where they are kept.
         timelines: {hotkey: orders}.
         plagiarism: recorded events.
+        results: whether the ledgers of those who left, and what happened, are wanted too; without
+            them only what further legs need is read.
         legs: update times of each.
         n_done: legs, from the first on, that the store has as they would be computed now.
         left: {hotkey: its row} of traders that left in legs before.
@@ -47,6 +49,7 @@ class LegKeeper:
     store: LegStore
     timelines: Mapping[str, TraderTimeline]
     plagiarism: Sequence[PlagiarismEvent]
+    results: bool = True
     legs: Sequence[Leg] = field(init=False)
     n_done: int = field(init=False)
     left: dict[str, StoredTrader] = field(default_factory=dict)
@@ -64,29 +67,46 @@ class LegKeeper:
         Returns:
             {hotkey: state}, {hotkey: why it was set aside}, and what was read.
         """
-        states: dict[str, LedgerState] = {}
+        if not self.n_done:
+            return {}, {}, LegNotes()
+        last = self.n_done - 1
+        rules = self.store.standing(last)
+        network.state, self.idle = rules.state, rules.idle
+        for hotkey, (orders, until_ms) in self.store.digests(last).items():
+            if hotkey in rules.state.eliminations:
+                self.left[hotkey] = StoredTrader(orders, until_ms)
+        # a whole leg is going to hold everything
+        results = self.results or any(map(is_whole, range(self.n_done, len(self.legs))))
+        gone = frozenset() if results else rules.state.eliminations.keys()
+        chains: dict[str, list[LedgerDelta]] = {}
         failed: dict[str, str] = {}
         for leg in legs_to_read(self.n_done):
-            rows, rules = self.store.ledgers(leg), self.store.rules(leg)
-            before = dict(states)
-            for hotkey, row in rows.items():
+            for hotkey, row in self.store.ledgers(leg, gone).items():
                 if row.delta is not None:
-                    states[hotkey] = state_after(states.get(hotkey, NEW), row.delta)
+                    chains.setdefault(hotkey, []).append(row.delta)
                 if row.error is not None:
                     failed[hotkey] = row.error
-                    states.pop(hotkey, None)
-                if row.until_ms < self.legs[leg][-1] or hotkey in rules.leavers:
-                    self.left[hotkey] = StoredTrader(row.orders, row.until_ms)
-            for hotkey, delta in rules.leavers.items():
-                states[hotkey] = state_after(before.get(hotkey, NEW), delta)
-            network.state = rules.state
-            network.events += rules.events
-            network.scores += rules.scores
-            network.competitions += rules.competitions
-            self.idle = rules.idle
-        network.close_again(self.timelines)
-        notes = self.store.notes(self.n_done - 1) if self.n_done else LegNotes()
-        return states, failed, notes
+                    chains.pop(hotkey, None)
+            if results:
+                self._recall_results(leg, network, chains)
+        if results:
+            network.close_again(self.timelines)
+        states = {hotkey: state_after(NEW, *chain) for hotkey, chain in chains.items()}
+        return states, failed, self.store.notes(last)
+
+    def _recall_results(
+        self, leg: int, network: Network, chains: dict[str, list[LedgerDelta]]
+    ) -> None:
+        """What happened in a leg; whoever left in it went only a part of it."""
+        rules, digests = self.store.rules(leg), self.store.digests(leg)
+        network.events += rules.events
+        network.scores += rules.scores
+        network.competitions += rules.competitions
+        for hotkey, delta in rules.leavers.items():
+            chain = chains.setdefault(hotkey, [])
+            if digests[hotkey][1] == self.legs[leg][-1]:  # it was there when the leg began
+                chain.pop()
+            chain.append(delta)
 
     def begin(self, leg: int, units: Sequence[TraderUnit], network: Network) -> dict[str, Outcome]:
         """{hotkey: outcome} of a leg's units that the store has."""

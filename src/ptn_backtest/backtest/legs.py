@@ -6,7 +6,7 @@ as the trader's orders up to its end are the same. The rules of a leg follow fro
 
 import hashlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -104,12 +104,18 @@ class LegStore(Protocol):
         """{hotkey: `orders` and `until_ms`} of a stored leg; {} without it."""
         ...
 
-    def ledgers(self, leg: int) -> Mapping[str, StoredTrader]:
-        """{hotkey: its leg}; {} where it is not stored."""
+    def ledgers(
+        self, leg: int, without: Collection[str] = frozenset()
+    ) -> Mapping[str, StoredTrader]:
+        """{hotkey: its leg}, but for some traders; {} where it is not stored."""
         ...
 
     def rules(self, leg: int) -> StoredRules:
         """What the rules made of a leg that is done."""
+        ...
+
+    def standing(self, leg: int) -> StoredRules:
+        """As `rules`, but only `state` and `idle`: what further legs need."""
         ...
 
     def notes(self, leg: int) -> LegNotes:
@@ -152,7 +158,7 @@ def n_unchanged(
         if (
             not found
             and store.notes(leg).plagiarism == events_digest(plagiarism, legs[leg][-1])
-            and (stored.keys() == timelines.keys() or not store.rules(leg).idle)
+            and (stored.keys() == timelines.keys() or not store.standing(leg).idle)
         ):
             _say_what_changed(changed, n_done - leg - 1, format_time(legs[leg][-1]))
             return leg + 1

@@ -44,6 +44,7 @@ class BacktestManager:
         positions: positions as known at the end.
         perf_ledger_manager: the traders' ledgers.
         network: where the traders stand, and what the network's rules did.
+        n_legs_before: legs that were done when it was made, in the store.
         candles_read: fingerprint of the candles of the legs that are done.
         warnings: sentences on what the replay had to do without.
         timings: {phase: seconds} so far.
@@ -65,6 +66,7 @@ class BacktestManager:
         plagiarism_events: Sequence[PlagiarismEvent] = (),
         watcher: Watcher | None = None,
         store: LegStore | None = None,
+        results: bool = True,
     ) -> None:
         """Read the candles and make every trader's timeline; no ledger is built yet.
 
@@ -84,6 +86,8 @@ class BacktestManager:
             watcher: told how far the ledgers are.
             store: keeps the legs that are done, and decides the update times; those that it has
                 already are not done again, except where orders changed.
+            results: False where only the store is to go on: ledgers of those who left in legs that
+                are done, and what happened in them, are then not read back.
 
         Raises:
             ConfigError: the times are out of order.
@@ -115,7 +119,7 @@ class BacktestManager:
             return price_at(candles, trade_pair_id, t_ms, lookback_ms)
 
         self.network = Network(settings, closing_price, plagiarism_events)
-        self._keeper = LegKeeper(store, timelines, plagiarism_events) if store else None
+        self._keeper = LegKeeper(store, timelines, plagiarism_events, results) if store else None
         states, failed, notes = (
             self._keeper.recall(self.network) if self._keeper else ({}, {}, LegNotes())
         )
@@ -135,7 +139,8 @@ class BacktestManager:
             failed=failed,
         )
         self.candles_read = notes.candles
-        self._candles_until = {(self._keeper.n_done if self._keeper else 0) - 1: notes.candles}
+        self.n_legs_before = self._keeper.n_done if self._keeper else 0
+        self._candles_until = {self.n_legs_before - 1: notes.candles}
         self.warnings = list(notes.warnings)
         if notes.planned_until_ms != end_ms:
             self.warnings += [each for each in planned.warnings if each not in self.warnings]

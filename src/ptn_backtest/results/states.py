@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -93,9 +93,11 @@ class StateFolder:
         columns = [column.to_pylist() for column in table.columns]
         return {hotkey: (digest, ms) for hotkey, digest, ms in zip(*columns, strict=True)}
 
-    def ledgers(self, leg: int) -> Mapping[str, StoredTrader]:
-        """{hotkey: its leg}; {} where it is not stored."""
-        return traders_of(self._traders(leg, "ledgers"))
+    def ledgers(
+        self, leg: int, without: Collection[str] = frozenset()
+    ) -> Mapping[str, StoredTrader]:
+        """{hotkey: its leg}, but for some traders; {} where it is not stored."""
+        return traders_of(self._traders(leg, "ledgers"), without)
 
     def notes(self, leg: int) -> LegNotes:
         """What was read up to the end of a stored leg."""
@@ -122,6 +124,11 @@ class StateFolder:
             leavers=deltas_of(self._traders(leg, "rules")),
             idle=about["idle"],
         )
+
+    def standing(self, leg: int) -> StoredRules:
+        """As `rules`, but only `state` and `idle`: what further legs need."""
+        about = self._read_json(self._part(leg, "rules") / "state.json")
+        return StoredRules(state=NetworkState.from_dict(about["state"]), idle=about["idle"])
 
     def keep_ledgers(self, leg: int, ledgers: Mapping[str, StoredTrader], notes: LegNotes) -> None:
         """Store a leg's ledgers; its rules, and those of all later legs, are to be done then."""
