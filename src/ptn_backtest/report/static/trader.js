@@ -36,7 +36,7 @@ const traderPart = (data) => {
   };
   const hint = (text) => h("p", { class: "hint" }, text);
   const figures = (rows) => h("dl", { class: "figures" }, ...rows.filter(Boolean).map(([name, value, kind, small]) =>
-    h("div", {}, h("dt", {}, name), h("dd", { class: kind }, value, small && h("small", {}, ` ${small}`)))));
+    h("div", {}, h("dt", {}, name), h("dd", { class: kind }, h("span", { class: "whole" }, value), small && h("small", {}, ` ${small}`)))));
   const section = (id, title, ...children) => h("section", { "aria-labelledby": id }, h("h4", { id }, title), ...children);
 
   // columns: [name, cell of a row, {num, tone, v, kind}]; the first is the head of its row
