@@ -25,6 +25,7 @@ from ptn_backtest.report.standing_view import Story, bands, closed_positions
 from ptn_backtest.results.attribution import NO_SLIPPAGE, slippage_logs
 from ptn_backtest.results.jsonable import json_ready
 from ptn_backtest.results.order_marks import LABELS, TONES
+from ptn_backtest.results.position_index import position_index
 from ptn_backtest.results.series import daily_simple_returns
 from ptn_backtest.results.statistics import TraderSummary
 from ptn_backtest.rules.events import Elimination, Event
@@ -52,12 +53,13 @@ def page_data(
     traders = [one.miner_hotkey for one in ranked]
     ledgers = [result.ledgers[hotkey] for hotkey in traders]
     portfolios = [own[PORTFOLIO] for own in ledgers]
-    logs = slippage_logs(result.positions, result.orders)
+    index = position_index(result.positions)
+    logs = slippage_logs(index, result.orders)
     slippage = [logs.get(hotkey, {}) for hotkey in traders]
-    names = {one.position.trade_pair.trade_pair_id for one in result.positions}
-    names.update(name for own in ledgers for name in own if name != PORTFOLIO)
-    pairs = {name: number for number, name in enumerate(sorted({*names, *result.prices}))}
-    shown = position_tables(traders, result.positions, result.orders, pairs)
+    shown = position_tables(traders, result.positions, result.orders, index)
+    others = {name for own in ledgers for name in own} | {*result.prices}
+    names = [*index.pairs, *sorted(others - {*index.pairs, PORTFOLIO})]
+    pairs = {name: number for number, name in enumerate(names)}
     limit = rule_wording.limit_percent(result.settings) if story else None
     last = last_scores(result) if story else None
     history = score_history(result) if story else None

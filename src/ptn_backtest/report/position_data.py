@@ -1,6 +1,6 @@
 """Positions, their orders and the prices around them for the page's script."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from ptn_backtest.prices.outline import PriceOutline
 from ptn_backtest.report.packing import plain, scaled, table, times
 from ptn_backtest.report.sharing import share
 from ptn_backtest.results.order_marks import order_marks
+from ptn_backtest.results.position_index import PositionIndex
 
 __all__ = ["MOST_ORDERS", "MOST_POSITIONS", "PositionTables", "position_tables", "price_table"]
 
@@ -51,7 +52,7 @@ def position_tables(
     traders: Sequence[str],
     positions: Sequence[ReplayedPosition],
     log: OrderLog,
-    pairs: Mapping[str, int],
+    index: PositionIndex,
 ) -> PositionTables:
     """The newest positions of each trader with their orders.
 
@@ -59,9 +60,11 @@ def position_tables(
         traders: in the page's sequence.
         positions: of the run, by hotkey, then open time.
         log: their orders; it may be empty.
-        pairs: {trade pair id: its number}.
+        index: of the positions.
     """
-    stretches = _stretches(positions)
+    lengths = np.bincount(index.trader, minlength=len(index.hotkeys))
+    ends = np.cumsum(lengths)
+    stretches = dict(zip(index.hotkeys, zip(ends - lengths, ends, strict=True), strict=True))
     own = [stretches.get(hotkey, (0, 0)) for hotkey in traders]
     most = share([last - first for first, last in own], MOST_POSITIONS, PAGE_POSITIONS)
     shown = [range(last - 1, max(first, last - most) - 1, -1) for first, last in own]
@@ -76,7 +79,7 @@ def position_tables(
         return np.array(values, np.float64)
 
     columns = {
-        "pair": plain(np.array([pairs[_pair(one)] for one in rows], np.int64), "u2"),
+        "pair": plain(index.pair[places], "u2"),
         "side": plain(np.array([one.position.orders[0].leverage < 0 for one in rows], bool), "u1"),
         "opened": plain(numbers([one.position.open_ms for one in rows]), "f8"),
         "closed": plain(numbers([one.close_ms or np.nan for one in states]), "f8"),
@@ -109,19 +112,6 @@ def price_table(prices: Sequence[PriceOutline]) -> dict[str, Any]:
             **{name: scaled(column(name), counts) for name in ("low", "high", "close")},
         },
     )
-
-
-def _pair(replayed: ReplayedPosition) -> str:
-    return replayed.position.trade_pair.trade_pair_id
-
-
-def _stretches(positions: Sequence[ReplayedPosition]) -> dict[str, tuple[int, int]]:
-    """{hotkey: (first, before last) of its positions}."""
-    found: dict[str, tuple[int, int]] = {}
-    for place, one in enumerate(positions):
-        first, _ = found.get(one.position.miner_hotkey, (place, place))
-        found[one.position.miner_hotkey] = first, place + 1
-    return found
 
 
 def _marks(log: OrderLog, n_positions: int) -> tuple[NDArray[np.int8], NDArray[np.float64]]:

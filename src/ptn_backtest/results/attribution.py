@@ -17,11 +17,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ptn_backtest.backtest.result import ReplayedPosition
 from ptn_backtest.ledger.checkpoint import PORTFOLIO, Checkpoints, PerfLedger
 from ptn_backtest.ledger.daily import start_ms
 from ptn_backtest.positions.order_log import OrderLog
 from ptn_backtest.results.parquet import table_schema
+from ptn_backtest.results.position_index import PositionIndex
 from ptn_backtest.results.tables import Ledgers
 
 __all__ = [
@@ -102,28 +102,25 @@ def attribute(ledger: PerfLedger, slippage: SlippageLog) -> Parts:
     return _parts(ledger.cps, _slippage_by_checkpoint(ledger, slippage))
 
 
-def slippage_logs(
-    positions: Sequence[ReplayedPosition], log: OrderLog
-) -> dict[str, dict[str, SlippageLog]]:
+def slippage_logs(index: PositionIndex, log: OrderLog) -> dict[str, dict[str, SlippageLog]]:
     """{hotkey: {"portfolio" or trade pair id: its orders with slippage}}.
 
     Args:
-        positions: of the run, by hotkey.
+        index: of the run's positions.
         log: their orders.
     """
     places = np.flatnonzero(log.slippage_change)
-    keys = [(one.position.miner_hotkey, one.position.trade_pair.trade_pair_id) for one in positions]
+    trader, pair = (each[log.position[places]] for each in (index.trader, index.pair))
+    time_ms, change = log.orders["time_ms"][places], log.slippage_change[places]
     found: dict[str, dict[str, SlippageLog]] = {}
-    for names in ([(hotkey, PORTFOLIO) for hotkey, _ in keys], keys):
-        numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
-        ledger = np.array([numbers[name] for name in names], np.int64)[log.position[places]]
+    for names, number in (([PORTFOLIO], np.zeros_like(pair)), (index.pairs, pair)):
+        ledger = trader * len(names) + number
         order = np.argsort(ledger, kind="stable")
-        own, ends = places[order], np.cumsum(np.bincount(ledger, minlength=len(numbers)))
-        times, changes = log.orders["time_ms"][own], log.slippage_change[own]
-        for (hotkey, name), end, begin in zip(numbers, ends, [0, *ends], strict=False):
-            if begin < end:
-                one = SlippageLog(times[begin:end], changes[begin:end])
-                found.setdefault(hotkey, {})[name] = one
+        which, first = np.unique(ledger[order], return_index=True)
+        times, changes = np.split(time_ms[order], first[1:]), np.split(change[order], first[1:])
+        for one, *own in zip(which.tolist(), times, changes, strict=False):
+            whose, name = divmod(one, len(names))
+            found.setdefault(index.hotkeys[whose], {})[names[name]] = SlippageLog(*own)
     return found
 
 
@@ -243,7 +240,7 @@ def _slippage_by_checkpoint(ledger: PerfLedger, slippage: SlippageLog) -> NDArra
     if not len(slippage.time_ms) or not len(ends):
         return np.zeros(len(ends))
     at = np.searchsorted(ends, slippage.time_ms)
-    begin = int(start_ms(ledger.cps)[0])
+    begin = int(start_ms(ledger.cps[:1])[0])
     begun = (slippage.time_ms > begin) | (begin <= ledger.initialization_time_ms)
     inside = (at < len(ends)) & begun
     weights = slippage.change[inside]

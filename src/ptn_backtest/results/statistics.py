@@ -7,6 +7,8 @@ the first order; what is summed over checkpoints (gain, loss, PnL, time) counts 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -156,7 +158,7 @@ def carry_fee(cps: Checkpoints) -> float:
 
 def covered_from_ms(ledger: PerfLedger) -> int:
     """From when the checkpoints tell: the first order, or later where old ones were dropped."""
-    return max(ledger.initialization_time_ms, int(start_ms(ledger.cps)[0]))
+    return max(ledger.initialization_time_ms, int(start_ms(ledger.cps[:1])[0]))
 
 
 def is_truncated(ledger: PerfLedger) -> bool:
@@ -233,8 +235,8 @@ def equity_curve(ledger: PerfLedger) -> EquityCurve:
 def rank_traders(result: RunResult) -> list[TraderSummary]:
     """Every trader with a portfolio ledger, best return first, liquidated ones last."""
     positions: dict[str, list[ReplayedPosition]] = {}
-    for replayed in result.positions:
-        positions.setdefault(replayed.position.miner_hotkey, []).append(replayed)
+    for hotkey, own in groupby(result.positions, attrgetter("position.miner_hotkey")):
+        positions.setdefault(hotkey, []).extend(own)
     liquidations = {event.miner_hotkey: event for event in result.liquidations}
     figures = [
         (hotkey, summarize_ledger(ledgers[PORTFOLIO]))
@@ -247,9 +249,9 @@ def rank_traders(result: RunResult) -> list[TraderSummary]:
             rank=rank,
             miner_hotkey=hotkey,
             portfolio=portfolio,
-            positions=(own := tuple(positions.get(hotkey, ()))),
-            n_open=sum(not replayed.state.is_closed_position for replayed in own),
-            n_orders=sum(len(replayed.position.orders) for replayed in own),
+            positions=(each := tuple(positions.get(hotkey, ()))),
+            n_open=len(each) - sum(map(attrgetter("state.is_closed_position"), each)),
+            n_orders=sum(map(len, map(attrgetter("position.orders"), each))),
             liquidation=liquidations.get(hotkey),
         )
         for rank, (hotkey, portfolio) in enumerate(figures, start=1)
