@@ -1,5 +1,6 @@
 import re
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,24 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ptn_backtest.clock import DAY_MS, HOUR_MS
 from ptn_backtest.ledger.checkpoint import PORTFOLIO
+from ptn_backtest.positions.accounting import ORDER_STATE
+from ptn_backtest.positions.order_log import OrderLog
+from ptn_backtest.positions.recorded_orders import ORDER
 from ptn_backtest.positions.rejection import Reason, Rejection
+from ptn_backtest.prices.outline import PriceOutline
 from ptn_backtest.report.html import MOST_OPEN_TRADERS, render_report, write_report
 from ptn_backtest.report.position_data import MOST_POSITIONS
 from tests.report.decoded import column, page_data
+from tests.results.made_networks import (
+    DAYS,
+    ELIMINATIONS,
+    EVENTS,
+    FINDINGS,
+    network_run,
+    scores,
+)
 from tests.results.made_runs import FIRST_ORDER_MS, golden_run, ledger, made_run, position
 
 ATTACK = "<script>alert(1)</script>"
@@ -246,3 +260,51 @@ def test_a_trader_shows_where_its_change_came_from() -> None:
 
 def _ms(seconds: list[float]) -> list[int]:
     return [round(each * 1_000) for each in seconds]
+
+
+def test_a_page_of_512_traders_with_20000_positions_stays_under_5_mb() -> None:
+    """All that there is of each is more than fits: every budget of the page is used up."""
+    rng = np.random.default_rng(8)
+    hotkeys = [f"5{n:03}" + "".join(rng.choice(list("abcdefghkmnpqrstuvwxyz"), 44)) for n in range(512)]
+    days = [DAYS[0] + n * DAY_MS for n in range(120)]
+    walks = np.exp(np.cumsum(rng.normal(0, 0.01, (512, 240)), axis=1))
+    positions = [
+        position(hotkey, f"{n:08x}-{rng.integers(2**62):016x}{rng.integers(2**40):010x}")
+        for hotkey in hotkeys
+        for n in range(40)
+    ]
+    orders = np.zeros(2 * len(positions), ORDER)
+    after = np.zeros(len(orders), ORDER_STATE)
+    orders["time_ms"] = DAYS[0] + rng.integers(0, 100 * DAY_MS, len(orders))
+    after["held"] = np.tile([0.5, 0.0], len(positions))
+    run = network_run(
+        ledgers={
+            hotkey: {
+                PORTFOLIO: ledger(walk.tolist()),
+                **{pair: ledger(walk[:2].tolist()) for pair in ("BTCUSD", "EURUSD", "ETHUSD")},
+            }
+            for hotkey, walk in zip(hotkeys, walks, strict=True)
+        },
+        positions=positions,
+        orders=OrderLog(
+            np.repeat(np.arange(len(positions)), 2),
+            orders,
+            after,
+            rng.uniform(1, 1e5, len(orders)),
+            np.full(len(orders), -1e-5),
+        ),
+        events=[replace(event, miner_hotkey=h) for event in EVENTS[:6] for h in hotkeys],
+        eliminations=[replace(ELIMINATIONS[0], miner_hotkey=h) for h in hotkeys[:256]],
+        scores=[scores(day, tuple(hotkeys)) for day in days],
+        order_findings=[replace(FINDINGS[0], miner_hotkey=h) for h in hotkeys for _ in range(9)],
+        prices={
+            pair: PriceOutline(days[0] + np.arange(1_500) * HOUR_MS, *rng.uniform(1, 2, (3, 1_500)))
+            for pair in ("BTCUSD", "EURUSD", "ETHUSD", *"ABCDEFGHIJ")
+        },
+        end_ms=days[-1],
+    )
+    text = render_report(run)
+    assert len(text.encode()) < 5_000_000
+    data = page_data(text)
+    assert 7_000 < sum(data["positions"]["counts"]) <= 8_000
+    assert 15_000 < sum(data["orders"]["counts"]) <= 20_000
