@@ -265,7 +265,9 @@ def _ms(seconds: list[float]) -> list[int]:
 def test_a_page_of_512_traders_with_20000_positions_stays_under_5_mb() -> None:
     """All that there is of each is more than fits: every budget of the page is used up."""
     rng = np.random.default_rng(8)
-    hotkeys = [f"5{n:03}" + "".join(rng.choice(list("abcdefghkmnpqrstuvwxyz"), 44)) for n in range(512)]
+    hotkeys = [
+        f"5{n:03}" + "".join(rng.choice(list("abcdefghkmnpqrstuvwxyz"), 44)) for n in range(512)
+    ]
     days = [DAYS[0] + n * DAY_MS for n in range(120)]
     walks = np.exp(np.cumsum(rng.normal(0, 0.01, (512, 240)), axis=1))
     positions = [
