@@ -7,6 +7,7 @@ script draws it once it is opened: `page_data` here, `static/report.js` there.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -139,12 +140,12 @@ def _environment() -> Environment:
 
 
 def _facts(result: RunResult) -> list[tuple[str, str]]:
-    n_open = sum(not replayed.state.is_closed_position for replayed in result.positions)
-    n_orders = sum(len(replayed.position.orders) for replayed in result.positions)
+    n_closed = sum(map(attrgetter("state.is_closed_position"), result.positions))
+    n_orders = sum(map(len, map(attrgetter("position.orders"), result.positions)))
     return [
         ("Traders", f"{len(result.ledgers):,}"),
         ("Positions", f"{len(result.positions):,}"),
-        ("Open positions", f"{n_open:,}"),
+        ("Open positions", f"{len(result.positions) - n_closed:,}"),
         ("Orders", f"{n_orders:,}"),
         ("Set aside", f"{len(result.rejections):,}"),
         ("Updates", f"{len(result.update_times_ms):,}"),
