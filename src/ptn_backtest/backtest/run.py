@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from ptn_backtest.backtest.config import BacktestConfig
 from ptn_backtest.backtest.execution import check_mode
+from ptn_backtest.backtest.leg_keeping import EarlierOrdersChanged
 from ptn_backtest.backtest.legs import LegStore
 from ptn_backtest.backtest.loading import Inputs, load_inputs
 from ptn_backtest.backtest.manager import BacktestManager, update_times
@@ -60,11 +61,19 @@ def advance_backtest(
     config: BacktestConfig,
     open_store: Callable[[Sequence[int]], LegStore],
     watcher: Watcher | None = None,
+    gone: Collection[str] = (),
 ) -> Advance:
     """Load, and replay what the store does not have yet; gather nothing of the run as a whole.
 
-    The store is then as `run_backtest` leaves it, in a fraction of the time: what was done before is
-    not read back, but for what further legs need.
+    In a fraction of the time of `run_backtest`: what was done before is not read back, but for what
+    further legs need. A later `run_backtest` notices late orders of those who left, and has the
+    same result as if there had been no advance.
+
+    Args:
+        config: the settings.
+        open_store: as in `run_backtest`.
+        watcher: told how far the ledgers are.
+        gone: traders that left in legs that are stored; their positions need not be loaded.
 
     Raises:
         ExecutionError: the parallel mode cannot be used here, or its workers died.
@@ -72,11 +81,15 @@ def advance_backtest(
         BacktestError: the inputs cannot be read, or candles are missing.
     """
     check_mode(config.parallel_mode)
-    inputs = load_inputs(config)
+    inputs = load_inputs(config, leave_out=gone)
     if not len(inputs.positions):
         raise ConfigError(f"no position was loaded from {inputs.source}: there is nothing to go on")
     store = open_store(_update_times(config, inputs))
-    manager, timings = _replay(config, inputs, watcher, store, results=False)
+    try:
+        manager, timings = _replay(config, inputs, watcher, store, results=False)
+    except EarlierOrdersChanged:
+        inputs = load_inputs(config)
+        manager, timings = _replay(config, inputs, watcher, store)
     network, legs = manager.network, store.legs()
     done = [t_ms for leg in legs[: manager.n_legs_before] for t_ms in leg]
     return Advance(

@@ -73,7 +73,8 @@ def continue_run(
     config = settings_of(states, given, os.environ, finished=is_finished(folder))
     if states_only:
         with going_on(folder):
-            advance = advance_backtest(config, continued_states(states, config), ProgressBar())
+            open_store = continued_states(states, config)
+            advance = advance_backtest(config, open_store, ProgressBar(), states.gone())
         _say_what_was_done(folder, advance, as_json=as_json)
         return
     with going_on(folder):
