@@ -59,8 +59,8 @@ def join(
     if query.end_ms is not None and not counts.all():
         raise NotInBulk("there are positions without orders up to the end")
     times = [n for n in ("processed_ms", "sequence") if n in orders.column_names]
-    keys = [owners, *(_nulls_last(orders, name) for name in times)]
-    stored_order = pa.array(_rows_by(keys, orders.column("order_uuid")))
+    keys = [_nulls_last(orders, name) for name in times]
+    stored_order = pa.array(_in_stored_order(owners, keys, orders.column("order_uuid")))
     return RecordTable(
         _complete("positions", positions, (*POSITION_FIELDS, *STORED_FIELDS)),
         _complete("orders", orders, ORDER_FIELDS, stored_order),
@@ -92,6 +92,28 @@ def _until(
     kept = known[owners]
     place = np.cumsum(known, dtype=np.int32) - 1
     return positions.filter(known), orders.filter(kept), place[owners[kept]]
+
+
+def _in_stored_order(
+    owners: NDArray[np.int32], keys: list[NDArray[Any]], uuids: _Array
+) -> NDArray[np.int64]:
+    """Orders by their position, then by the keys, then by uuid."""
+    rows = _grouped(owners)
+    # most tables were filled as the orders came: then those of a position are in order already
+    risen = np.diff(owners[rows]) > 0
+    tied = ~risen
+    for key in keys:
+        sorted_so = key[rows]
+        risen |= tied & (sorted_so[1:] > sorted_so[:-1])
+        tied &= sorted_so[1:] == sorted_so[:-1]
+    return rows if risen.all() else _rows_by([owners, *keys], uuids)
+
+
+def _grouped(numbers: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Rows by numbers from 0 on, equal ones as they stand; sixteen bits a time, which is quick."""
+    rows = np.argsort(numbers.astype(np.uint16), kind="stable")
+    higher = (numbers >> 16).astype(np.uint16)
+    return rows[np.argsort(higher[rows], kind="stable")] if higher.any() else rows
 
 
 def _rows_by(keys: list[NDArray[Any]], texts: _Array) -> NDArray[np.int64]:
