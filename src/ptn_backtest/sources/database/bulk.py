@@ -35,8 +35,8 @@ from ptn_backtest.sources.database.schema import TABLES
 from ptn_backtest.sources.database.statements import Statements
 from ptn_backtest.sources.records import PositionQuery
 
-ROWS_AT_ONCE = 65_536
-"""Rows in one batch of Arrow."""
+ROWS_AT_ONCE = 8_192
+"""Rows in one batch of Arrow: few enough that the processor's caches hold them."""
 
 HOTKEYS_AT_MOST = 1_000
 """Hotkeys that may stand in one statement."""
