@@ -10,6 +10,7 @@ import click
 
 from ptn_backtest.cli.candles_compare import compare
 from ptn_backtest.cli.candles_pull import pull
+from ptn_backtest.cli.candles_pull_quotes import pull_quotes
 from ptn_backtest.cli.documents import print_document
 from ptn_backtest.cli.tables import counted, new_table, print_table
 from ptn_backtest.cli.times import time_option
@@ -46,6 +47,7 @@ def candles() -> None:
 
 
 candles.add_command(pull)
+candles.add_command(pull_quotes)
 candles.add_command(compare)
 
 
@@ -208,7 +210,8 @@ def check(
 def list_(store: Path, as_json: bool) -> None:
     """List what STORE holds: pairs, timespans, first and last candle, how many.
 
-    Known missing are candles that a provider was asked for and does not have.
+    Known missing are candles that a provider was asked for and does not have. Quotes are bid and ask
+    at the times of orders.
 
     \b
     Example:
@@ -216,9 +219,16 @@ def list_(store: Path, as_json: bool) -> None:
     """
     from ptn_backtest.prices.candles import Timespan  # noqa: PLC0415 - slow to import
     from ptn_backtest.prices.coverage import count_known_missing  # noqa: PLC0415
+    from ptn_backtest.prices.quote_shelf import QuoteShelf  # noqa: PLC0415
     from ptn_backtest.prices.store import CandleStore  # noqa: PLC0415
 
     opened = CandleStore(store)
+    shelf = QuoteShelf(opened)
+    quotes = [
+        (pair, "quotes", extent, shelf.count_known_missing(pair))
+        for pair in shelf.pairs()
+        if (extent := shelf.extent(pair)) is not None
+    ]
     held = [
         (pair, timespan, extent, count_known_missing(opened, pair, timespan))
         for pair in opened.pairs()
@@ -238,13 +248,23 @@ def list_(store: Path, as_json: bool) -> None:
             for pair, timespan, extent, n_missing in held
         ]
         document = {"store": str(store), "label": opened.label, "synthetic": opened.synthetic}
-        print_document({**document, "series": rows})
+        quoted = [
+            {
+                "trade_pair_id": pair,
+                "first_ms": extent.first_ms,
+                "last_ms": extent.last_ms,
+                "quotes": extent.n_candles,
+                "known_missing": n_missing,
+            }
+            for pair, _, extent, n_missing in quotes
+        ]
+        print_document({**document, "series": rows, "quotes": quoted})
         return
     click.echo(opened.describe())
     table = new_table(
         "pair", "timespan", "first candle", "last candle", "#candles", "#known missing"
     )
-    for pair, timespan, extent, n_missing in held:
+    for pair, timespan, extent, n_missing in (*held, *quotes):
         first, last = format_time(extent.first_ms), format_time(extent.last_ms)
         table.add_row(pair, timespan, first, last, f"{extent.n_candles:,}", f"{n_missing:,}")
     print_table(table)
@@ -252,7 +272,8 @@ def list_(store: Path, as_json: bool) -> None:
 
 @candles.command()
 @click.argument("store", type=click.Path(file_okay=False, path_type=Path))
-def synthetic(store: Path) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print what the store is as JSON.")
+def synthetic(store: Path, as_json: bool) -> None:
     """Make the candles of the bundled test positions in STORE.
 
     They are generated from a seed, and labelled synthetic wherever they are shown. A store that
@@ -264,7 +285,12 @@ def synthetic(store: Path) -> None:
     """
     from ptn_backtest.sources.bundled import bundled_candles  # noqa: PLC0415 - slow to import
 
-    click.echo(bundled_candles(store).describe())
+    made = bundled_candles(store)
+    if as_json:
+        document = {"store": str(store), "label": made.label, "synthetic": made.synthetic}
+        print_document({**document, "trade_pair_ids": made.pairs()})
+        return
+    click.echo(made.describe())
 
 
 def _orders(
