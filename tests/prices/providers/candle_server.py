@@ -21,7 +21,7 @@ from ptn_backtest.clock import DAY_MS, MINUTE_MS, SECOND_MS, parse_time
 from ptn_backtest.prices.candles import Timespan
 
 KEY = "k3y-that/must+never.show"
-LEVELS = {"BTCUSD": 90_000.0, "ETHUSD": 3_000.0, "EURUSD": 1.05, "GBPUSD": 1.25, "NVDA": 140.0}
+LEVELS = {"BTCUSD": 90_000.0, "ETHUSD": 3_000.0, "EURUSD": 1.15, "GBPUSD": 1.33, "NVDA": 140.0}
 
 
 def price(pair: str, at_ms: int) -> float:

@@ -128,6 +128,9 @@ PROVIDERS: Mapping[str, Conventions] = {
     ),
 }
 
+URL_VARIABLES: Mapping[str, str] = {name: f"PTN_BACKTEST_{name.upper()}_URL" for name in PROVIDERS}
+"""Environment variables that name another address to ask, such as a proxy's."""
+
 DEFAULT_EXCHANGE = "coinbase"
 """Quotes in US dollars, gives minutes of any past time without a key, has all pairs of the network."""
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ptn_backtest.errors import ConfigError
 from ptn_backtest.prices.providers.contract import CandleProvider, QuoteProvider
-from ptn_backtest.prices.providers.conventions import DEFAULT_EXCHANGE, PROVIDERS
+from ptn_backtest.prices.providers.conventions import DEFAULT_EXCHANGE, PROVIDERS, URL_VARIABLES
 from ptn_backtest.prices.providers.keys import ApiKey, read_key
 
 
@@ -20,8 +20,7 @@ def open_providers(
 ) -> list[CandleProvider]:
     """The providers of a list such as "massive,ccxt", in its order.
 
-    The variables PTN_BACKTEST_MASSIVE_URL, ..._TIINGO_URL and ..._CCXT_URL name another address to
-    ask, such as a proxy's.
+    `URL_VARIABLES` name another address to ask.
 
     Args:
         names: names of `PROVIDERS`, separated by commas.
@@ -37,7 +36,7 @@ def open_providers(
     opened: list[CandleProvider] = []
     for name in _known(names):
         about = PROVIDERS[name]
-        url = environ.get(f"PTN_BACKTEST_{name.upper()}_URL", "").rstrip("/")
+        url = environ.get(URL_VARIABLES[name], "").rstrip("/")
         try:
             if about.key_variables:
                 key = (
