@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from ptn_backtest.backtest.execution import ParallelizationMode
 from ptn_backtest.backtest.legs import LEG_UPDATES
-from ptn_backtest.clock import DAY_MS, parse_time
+from ptn_backtest.clock import DAY_MS, format_time, parse_time
 from ptn_backtest.errors import ConfigError, UnknownTradePair
 from ptn_backtest.ledger.checkpoint import WINDOW_MS
 from ptn_backtest.positions.what_if import WhatIf
@@ -250,7 +250,20 @@ def check_config(config: BacktestConfig) -> None:
         raise ConfigError(f"interval_ms = {config.interval_ms} is not above 0")
     start, end = config.start_time_ms, config.end_time_ms
     if start is not None and end is not None and start > end:
-        raise ConfigError(f"start_time_ms = {start} is later than end_time_ms = {end}")
+        raise ConfigError(
+            f"start_time_ms = {start} ({format_time(start)}) is later than end_time_ms = {end} "
+            f"({format_time(end)}): have they changed places?"
+        )
+    if config.run_name is not None and not _is_plain_name(config.run_name):
+        raise ConfigError(
+            f"run_name = {config.run_name!r} is no name of a folder: leave out slashes, and dots at its "
+            "start, and say with output where run folders go"
+        )
+
+
+def _is_plain_name(name: str) -> bool:
+    """Whether a run folder of this name lies in the output folder itself, and is seen there."""
+    return bool(name.strip()) and not name.startswith(".") and not set(name) & set("/\\\0")
 
 
 def _read_toml(file: Path) -> dict[str, Any]:
@@ -259,8 +272,11 @@ def _read_toml(file: Path) -> dict[str, Any]:
             return tomllib.load(stream)
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{file}: not a TOML file: {error}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(
+            f"{file}: not a TOML file: {error}. It has lines such as use_test_positions = true; see "
+            "examples/demo.toml and docs/configuration.md"
+        ) from None
 
 
 def _parse(name: str, value: Any, where: str) -> Any:  # noqa: ANN401 - that is what it finds out

@@ -118,7 +118,7 @@ class CandleStore:
                 raise CandleError(
                     f"{root} is not empty and not a candle store: name another folder"
                 )
-            root.mkdir(parents=True, exist_ok=True)
+            _make_folder(root)
             about = {
                 "format": FORMAT,
                 "version": FORMAT_VERSION,
@@ -333,6 +333,16 @@ class CandleStore:
             yield
 
 
+def _make_folder(root: Path) -> None:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise CandleError(
+            f"no folder for candles can be made in {root.parent}: {fault.strerror}. Name one in "
+            "which you may write"
+        ) from None
+
+
 def _read_about(root: Path) -> dict[str, Any]:
     path = root / "store.json"
     try:
@@ -341,8 +351,15 @@ def _read_about(root: Path) -> dict[str, Any]:
         raise CandleError(
             f"no candle store at {root}: make one with 'ptn-backtest candles import {root} FILES...'"
         ) from None
-    except (OSError, ValueError) as fault:
-        raise CandleError(f"{path} cannot be read: {fault}") from fault
+    except OSError as fault:
+        raise CandleError(
+            f"{path} cannot be read: {fault.strerror}. Give the folder of a candle store that you may "
+            "read"
+        ) from None
+    except ValueError as fault:
+        raise CandleError(
+            f"{path} is damaged ({fault}): restore it, or import the candles into another folder"
+        ) from fault
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise CandleError(f'{path} does not describe a candle store: "format" is not {FORMAT!r}')
     if about.get("version") != FORMAT_VERSION:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ptn_backtest.clock import HOUR_MS, MINUTE_MS, format_time
-from ptn_backtest.errors import CandleError, ProviderError
+from ptn_backtest.errors import ProviderError
 from ptn_backtest.prices.candles import Timespan
 from ptn_backtest.prices.providers.arrival import LARGEST_STEP
 from ptn_backtest.prices.providers.contract import (
@@ -25,6 +25,7 @@ from ptn_backtest.prices.providers.contract import (
 )
 from ptn_backtest.prices.providers.conventions import Rate
 from ptn_backtest.prices.providers.pacing import Clock, Pace, patiently
+from ptn_backtest.prices.providers.planning import refuse_synthetic
 from ptn_backtest.prices.providers.pulling import SETTLED_MS
 from ptn_backtest.prices.quote_shelf import MomentQuote, QuoteShelf
 from ptn_backtest.prices.store import CandleStore
@@ -68,9 +69,10 @@ def plan_quotes(
         providers: in the order in which they are asked.
 
     Raises:
-        CandleError: the store is damaged.
+        CandleError: the store is synthetic, or damaged.
         UnknownTradePair: no such pair.
     """
+    refuse_synthetic(store)
     return [_planned(QuoteShelf(store), pair, wants[pair], providers) for pair in sorted(wants)]
 
 
@@ -198,11 +200,7 @@ def pull_quotes(
         CandleError: the store is synthetic, or damaged.
         UnknownTradePair: no such pair.
     """
-    if store.synthetic:
-        raise CandleError(
-            f"{store.describe()} holds synthetic candles: pull into another folder, so that real "
-            "and made-up prices do not mix"
-        )
+    refuse_synthetic(store)
     clock = clock or Clock()
     paces = {each.name: Pace(rates.get(each.name, each.rate), clock) for each in providers}
     puller = _Puller(
