@@ -15,6 +15,7 @@ from ptn_backtest.clock import DAY_MS, parse_time
 from ptn_backtest.errors import ConfigError, UnknownTradePair
 from ptn_backtest.ledger.checkpoint import WINDOW_MS
 from ptn_backtest.positions.what_if import WhatIf
+from ptn_backtest.prices.providers.conventions import URL_VARIABLES
 from ptn_backtest.rulebook import DEFAULT_NAME, SHIPPED, Rulebook, load_rulebook, with_rules
 from ptn_backtest.sources.passwords import hide_passwords
 from ptn_backtest.trade_pairs import TradePair
@@ -22,6 +23,9 @@ from ptn_backtest.trade_pairs import TradePair
 ENVIRONMENT_PREFIX = "PTN_BACKTEST_"
 
 _URL_VARIABLE = f"{ENVIRONMENT_PREFIX}DATABASE_URL"
+
+_OF_PROVIDERS = frozenset(URL_VARIABLES.values())
+"""Variables with the prefix that are no settings of a run, but of `candles pull`."""
 
 _OUTSIDE = ("output", "run_name", "overwrite", "plots", "parallel_mode", "state_interval")
 """Settings that change no figure."""
@@ -171,7 +175,8 @@ def read_config(
 
     Args:
         file: TOML; relative paths in it are relative to its folder.
-        environment: variables `PTN_BACKTEST_<SETTING>`; others are ignored.
+        environment: variables `PTN_BACKTEST_<SETTING>`; others, and providers' addresses, are
+            ignored.
         options: by setting name; those not given are absent.
 
     Raises:
@@ -187,7 +192,7 @@ def read_config(
             parsed = Path(os.path.normpath(file.parent / parsed))
         values[name] = parsed
     for variable, text in environment.items():
-        if variable.startswith(ENVIRONMENT_PREFIX):
+        if variable.startswith(ENVIRONMENT_PREFIX) and variable not in _OF_PROVIDERS:
             name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
             values[name] = _parse(name, text, f"environment variable {variable}")
     for name, value in options.items():

@@ -4,6 +4,7 @@
     minute/BTCUSD/2025-01.parquet   minute candles by month
     second/BTCUSD/2025-01-05.parquet  second candles by day
     missing/minute/BTCUSD/2025-01.json  candles that a provider was asked for and does not have
+    quotes/EURUSD/2025-01.parquet   bid and ask at single moments: `quote_shelf`
 
 `docs/candles.md` has the whole format. A file is replaced in one step, so that a crash leaves
 either the old one or the new one.
@@ -243,7 +244,7 @@ class CandleStore:
         names, firsts, counts = np.unique(names_of[order], return_index=True, return_counts=True)
         table = table.take(order)
         total = Written()
-        with self._writing(folder):
+        with self.writing(folder):
             for name, first, count in zip(names, firsts, counts, strict=True):
                 path = folder / f"{name}.parquet"
                 old = read_file(path, SCHEMA.names) if path.exists() else SCHEMA.empty_table()
@@ -305,7 +306,7 @@ class CandleStore:
                 by_period.setdefault(name, []).append(bounds)
         if not by_period:
             return
-        with self._writing(folder):
+        with self.writing(folder):
             for name, pieces in by_period.items():
                 path = folder / f"{name}.json"
                 known = read_known_missing(path)
@@ -323,7 +324,7 @@ class CandleStore:
         return period_files(self._folder(trade_pair_id, timespan), ".parquet", timespan, windows)
 
     @contextmanager
-    def _writing(self, folder: Path) -> Iterator[None]:
+    def writing(self, folder: Path) -> Iterator[None]:
         """Keep other writers out, and clear away what a crashed one left."""
         with (self.root / "store.json").open(encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
