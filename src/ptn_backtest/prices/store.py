@@ -185,16 +185,17 @@ class CandleStore:
         for path in self._files(trade_pair_id, timespan, windows):
             table = read_file(path, REPLAY_COLUMNS, windows)
             there = Candles(table["timestamp_ms"].to_numpy(), table["close"].to_numpy())
-            earlier_ms = np.concatenate(([before_ms], there.start_ms))[: len(there)]
-            early = there.start_ms <= earlier_ms
-            if early.any():
-                raise _unusable(path, there.start_ms[early.argmax()], "twice or out of order")
+            if not len(there):
+                continue
+            early = there.start_ms[1:] <= there.start_ms[:-1]
+            if there.start_ms[0] <= before_ms or early.any():
+                first = 0 if there.start_ms[0] <= before_ms else early.argmax() + 1
+                raise _unusable(path, there.start_ms[first], "twice or out of order")
             candles = there.within(windows)
-            bad = ~((candles.close > 0) & (candles.close < np.inf))
-            if bad.any():
-                first = bad.argmax()
+            if not np.all((candles.close > 0) & (candles.close < np.inf)):
+                first = np.argmin((candles.close > 0) & (candles.close < np.inf))
                 raise _unusable(path, candles.start_ms[first], f"with close {candles.close[first]}")
-            before_ms = int(there.start_ms[-1]) if len(there) else before_ms
+            before_ms = int(there.start_ms[-1])
             yield candles
 
     def read_table(

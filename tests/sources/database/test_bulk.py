@@ -360,12 +360,12 @@ def test_a_driver_that_fails_is_not_quoted(
 ) -> None:
     write_records(sqlite_url, RECORDS)
     reader = source(sqlite_url)
-    from adbc_driver_sqlite import dbapi  # noqa: PLC0415 - optional
+    import adbc_driver_sqlite  # noqa: PLC0415 - optional
 
     def fail(*_: Any) -> None:
         raise RuntimeError("postgresql://me:secret@host")
 
-    monkeypatch.setattr(dbapi, "connect", fail)
+    monkeypatch.setattr(adbc_driver_sqlite, "connect", fail)
     caplog.set_level(logging.DEBUG, "ptn_backtest")
     assert reader.read_table() is None
     assert "RuntimeError of the driver" in caplog.text
