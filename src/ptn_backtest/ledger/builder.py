@@ -154,9 +154,10 @@ def _restore(
             row["price"], row["price_ms"] = prices[pair.trade_pair_id]
         if f"{pair.trade_pair_id}_prev" in prices:
             row["before"], row["before_ms"] = prices[f"{pair.trade_pair_id}_prev"]
-    for row, position in zip(book.holdings, timeline.positions, strict=True):
-        if position.position_uuid in state.carry_cache:
-            row["carry"], row["carry_until_ms"] = state.carry_cache[position.position_uuid]
+    carries = [state.carry_cache.get(each.position_uuid) for each in timeline.positions]
+    known = [i for i, carry in enumerate(carries) if carry]
+    book.holdings["carry"][known] = [carry[0] for carry in carries if carry]
+    book.holdings["carry_until_ms"][known] = [carry[1] for carry in carries if carry]
 
 
 def _close_book(
@@ -180,12 +181,13 @@ def _close_book(
         for i, (name, row) in enumerate(zip(names, book.ledgers, strict=True))
         if row["used"] > 0
     }
+    carry, until_ms = book.holdings["carry"].tolist(), book.holdings["carry_until_ms"].tolist()
     return LedgerState(
         ledgers=ledgers,
         carry_cache={
-            position.position_uuid: (float(row["carry"]), int(row["carry_until_ms"]))
-            for row, position in zip(book.holdings, timeline.positions, strict=True)
-            if row["carry_until_ms"] != NONE_MS
+            position.position_uuid: (carry[i], until_ms[i])
+            for i, position in enumerate(timeline.positions)
+            if until_ms[i] != NONE_MS
         },
         last_update_ms=last_update_ms,
         orders_seen=orders_seen,

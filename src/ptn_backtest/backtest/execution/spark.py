@@ -25,7 +25,6 @@ import pyarrow as pa
 from ptn_backtest.backtest.execution.spark_tasks import RESULT_FIELDS, Job, run_rows
 from ptn_backtest.clock import NEVER_MS
 from ptn_backtest.errors import BacktestError, ExecutionError
-from ptn_backtest.ledger.estimate import estimated_ticks
 from ptn_backtest.ledger.manager import TraderOutcome, TraderUnit, TraderUpdate
 from ptn_backtest.ledger.timeline import open_ranges
 from ptn_backtest.prices.candles import CandleSource, Timespan
@@ -92,7 +91,7 @@ class Spark:
         self._session = _new_session() if session is None else session
 
     def map(
-        self, update: TraderUpdate, units: Sequence[TraderUnit]
+        self, update: TraderUpdate, units: Sequence[TraderUnit], ticks: Sequence[int]
     ) -> Iterator[tuple[int, TraderOutcome | BacktestError]]:
         """A Spark job per task, many at once; a task's outcomes come when it is over.
 
@@ -102,7 +101,7 @@ class Spark:
         if not units:
             return
         job = Job(update.settings, str(self._store_path(units)))
-        tasks = split_evenly([estimated_ticks(unit) for unit in units])
+        tasks = split_evenly(ticks)
         tag = f"ptn-backtest-{uuid.uuid4()}"
         with ThreadPoolExecutor(min(len(tasks), JOBS_AT_ONCE), "ptn-backtest-spark") as threads:
             running = [threads.submit(self._run_task, job, units, task, tag) for task in tasks]
