@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -162,12 +163,16 @@ def candles(tmp_path_factory: pytest.TempPathFactory) -> CandleStore:
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> BacktestConfig:
-    """The benchmarks' small network, a month with all rules but scoring."""
+    """The benchmarks' small network, a month with all rules but scoring; candles by URL."""
     made = workload("small", folder=tmp_path_factory.mktemp("networks"))
+    archive = tmp_path_factory.mktemp("zip") / "candles.zip"
+    with zipfile.ZipFile(archive, "w") as zipped:
+        for path in made.candles.rglob("*"):
+            zipped.write(path, path.relative_to(made.candles.parent))
     return BacktestConfig(
         use_database_positions=True,
         database_url=made.url,
-        candles=made.candles,
+        candles=f"zip://{made.candles.name}::file://{archive}",
         start_time_ms=made.start_ms,
         end_time_ms=made.end_ms,
         missing_candles="hold",

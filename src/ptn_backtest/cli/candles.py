@@ -11,6 +11,7 @@ import click
 from ptn_backtest.cli.candles_compare import compare
 from ptn_backtest.cli.candles_pull import pull
 from ptn_backtest.cli.documents import print_document
+from ptn_backtest.cli.store_argument import StorePlace
 from ptn_backtest.cli.tables import counted, new_table, print_table
 from ptn_backtest.cli.times import time_option
 from ptn_backtest.clock import NEVER_MS, format_time
@@ -50,7 +51,7 @@ candles.add_command(compare)
 
 
 @candles.command("import")
-@click.argument("store", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("store", type=StorePlace(written=True))
 @click.argument(
     "files",
     nargs=-1,
@@ -118,7 +119,7 @@ def import_(
 
 
 @candles.command("check")
-@click.argument("store", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("store", type=StorePlace())
 @click.option("--pair", "pairs", multiple=True, help="Only this trade pair; may be repeated.")
 @click.option("--start", metavar="TIME", type=time_option, help="Start: ms, or an ISO date.")
 @click.option("--end", metavar="TIME", type=time_option, help="End, included.")
@@ -153,7 +154,7 @@ def import_(
 @click.pass_context
 def check(
     ctx: click.Context,
-    store: Path,
+    store: Path | str,
     pairs: tuple[str, ...],
     start: int | None,
     end: int | None,
@@ -203,9 +204,9 @@ def check(
 
 
 @candles.command("list")
-@click.argument("store", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("store", type=StorePlace())
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
-def list_(store: Path, as_json: bool) -> None:
+def list_(store: Path | str, as_json: bool) -> None:
     """List what STORE holds: pairs, timespans, first and last candle, how many.
 
     Known missing are candles that a provider was asked for and does not have.
@@ -251,7 +252,7 @@ def list_(store: Path, as_json: bool) -> None:
 
 
 @candles.command()
-@click.argument("store", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("store", type=StorePlace(written=True))
 def synthetic(store: Path) -> None:
     """Make the candles of the bundled test positions in STORE.
 

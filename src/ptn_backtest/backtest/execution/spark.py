@@ -100,7 +100,7 @@ class Spark:
         """
         if not units:
             return
-        job = Job(update.settings, str(self._store_path(units)))
+        job = Job(update.settings, self._store_place(units))
         tasks = split_evenly(ticks)
         tag = f"ptn-backtest-{uuid.uuid4()}"
         with ThreadPoolExecutor(min(len(tasks), JOBS_AT_ONCE), "ptn-backtest-spark") as threads:
@@ -152,10 +152,11 @@ class Spark:
             with contextlib.suppress(Exception):
                 self._session.interruptTag(tag)
 
-    def _store_path(self, units: Sequence[TraderUnit]) -> Path:
-        """The candle store's folder; other candles are written as one first."""
+    def _store_place(self, units: Sequence[TraderUnit]) -> str:
+        """The candle store's folder or URL; other candles are written as one first."""
         if isinstance(self._candles, CandleStore):
-            return self._candles.root.resolve()
+            root = self._candles.root
+            return str(root.resolve() if isinstance(root, Path) else root)
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="ptn-backtest-candles-")
         folder = Path(self._folder.name) / "candles"
@@ -165,7 +166,7 @@ class Spark:
             spans = {pair: (mine[0][0], end_ms) for pair, mine in ranges.items()}
             write_store(folder, self._candles, spans)
             self._written_until_ms = end_ms
-        return folder
+        return str(folder)
 
 
 def split_evenly(ticks: Sequence[int]) -> list[list[int]]:
