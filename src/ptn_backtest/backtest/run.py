@@ -25,6 +25,8 @@ from ptn_backtest.positions.columns import accounting_rules, position_columns
 from ptn_backtest.positions.order_log import LogPart, order_log
 from ptn_backtest.positions.position import Position
 from ptn_backtest.positions.recorded_orders import order_columns
+from ptn_backtest.prices.candles import CandleSource
+from ptn_backtest.prices.outline import PriceOutline, traded_outline
 from ptn_backtest.rulebook import Rulebook
 from ptn_backtest.sources.plagiarism import PlagiarismEvent
 
@@ -198,7 +200,23 @@ def _gather(
         failed_traders=ledgers.failed,
         warnings=[*inputs.warnings, *manager.warnings],
         synthetic=inputs.synthetic,
+        prices=_prices(inputs.candles, manager, replayed),
     )
+
+
+def _prices(
+    candles: CandleSource, manager: BacktestManager, replayed: Sequence[ReplayedPosition]
+) -> dict[str, PriceOutline]:
+    first_ms: dict[str, int] = {}
+    for one in replayed:
+        pair, opened = one.position.trade_pair.trade_pair_id, one.position.open_ms
+        first_ms[pair] = min(first_ms.get(pair, opened), opened)
+    table, rows = manager.prices, manager.perf_ledger_manager.price_rows
+    end_ms = manager.update_times_ms[-1]
+    return {
+        pair: traded_outline(candles, pair, table, rows[pair], first_ms[pair], end_ms)
+        for pair in sorted(first_ms.keys() & rows.keys())
+    }
 
 
 def _settings(config: BacktestConfig, rulebook: Rulebook) -> dict[str, Any]:
