@@ -120,11 +120,15 @@ class Browser:
         """What a function of this browser gives, once it is true."""
         return WebDriverWait(self.driver, seconds).until(lambda _: until(self))
 
-    def press(self, *keys: str) -> None:
-        """Type where the focus is."""
+    def press(self, *keys: str, holding: str = "") -> None:
+        """Type where the focus is, maybe with a key held down meanwhile."""
         for key in keys:
             # as a keyboard does, whatever has the focus: no element need be ready for it
-            ActionChains(self.driver).send_keys(key).perform()
+            typed = ActionChains(self.driver)
+            if holding:
+                typed.key_down(holding).send_keys(key).key_up(holding).perform()
+            else:
+                typed.send_keys(key).perform()
 
     def rows(self, table: str) -> list[list[str]]:
         """The texts of a table's visible rows."""

@@ -41,6 +41,29 @@ class ReplayedPosition:
 
 
 @dataclass(frozen=True, slots=True)
+class Advance:
+    """What came of going on with a run whose tables are to be written later.
+
+    Attributes:
+        from_ms: last update that was done before; None where there was none.
+        end_ms: last update that is done now.
+        n_updates: how many were done.
+        events: what the network's rules changed, in the order of evaluations.
+        failed_traders: {hotkey: message} of traders that were set aside as a whole.
+        warnings: sentences for the reader, such as missing candles that were held.
+        timings: {phase: seconds}.
+    """
+
+    from_ms: int | None
+    end_ms: int
+    n_updates: int
+    events: Sequence[Event]
+    failed_traders: Mapping[str, str]
+    warnings: Sequence[str]
+    timings: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class RunResult:
     """Everything that a run folder is written from.
 

@@ -195,6 +195,16 @@ class DatabasePositionOrderSource:
         ]
         return sorted(records, key=_elimination_order)
 
+    def hotkeys(self) -> list[str]:
+        """Everybody who has a position, sorted.
+
+        Raises:
+            SourceError: as `read`.
+        """
+        with database_errors(self._url), snapshot(self._engine) as connection:
+            statements = self._statements(connection, "positions")
+            return sorted(str(hotkey) for (hotkey,) in connection.execute(statements.traders()))
+
     def read_plagiarism_events(self, query: PositionQuery = ALL) -> PlagiarismEvents:
         """Recorded plagiarism events of the traders asked for.
 
