@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from ptn_backtest.backtest.result import ReplayedPosition
 from ptn_backtest.errors import ConfigError
-from ptn_backtest.ledger.checkpoint import CHECKPOINT, PerfLedger
-from ptn_backtest.positions.recorded_orders import joined
+from ptn_backtest.ledger.checkpoint import CHECKPOINT, PerfLedger, one_after_the_other
 from ptn_backtest.positions.rejection import Reason, Rejection
 from ptn_backtest.results.parquet import read_table, table_schema
 from ptn_backtest.sources.record_table import field_columns
@@ -132,7 +131,7 @@ def checkpoint_table(ledgers: Ledgers) -> pa.Table:
     each = list(_each_ledger(ledgers))
     counts = np.array([len(ledger.cps) for _, _, ledger in each], dtype=np.int64)
     first_rows = np.repeat(np.cumsum(counts) - counts, counts)
-    rows = joined([ledger.cps for _, _, ledger in each], CHECKPOINT)
+    rows = one_after_the_other([ledger.cps for _, _, ledger in each])
     return pa.Table.from_arrays(
         [
             _repeated([hotkey for hotkey, _, _ in each], counts),
