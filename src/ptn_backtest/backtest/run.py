@@ -8,6 +8,8 @@ from contextlib import closing
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from ptn_backtest.backtest.config import BacktestConfig
 from ptn_backtest.backtest.execution import check_mode
@@ -292,11 +294,14 @@ def positions_fingerprint(positions: Iterable[Position]) -> str:
         [position.miner_hotkey for position in known],
         [position.position_uuid for position in known],
         [position.trade_pair.trade_pair_id for position in known],
-        map(str, orders.uuids.to_pylist()),
+        orders.uuids,
     ):
-        encoded = [text.encode() for text in texts]
-        digest.update(np.array([len(encoded), *map(len, encoded)], "<i8").tobytes())
-        digest.update(b"".join(encoded))
+        encoded: Any = pa.array(texts, pa.string())
+        whole = pa.ListArray.from_arrays(pa.array([0, len(encoded)], pa.int32()), encoded)
+        digest.update(np.array(len(encoded), "<i8").tobytes())
+        digest.update(pc.binary_length(encoded).to_numpy().astype("<i8").tobytes())
+        one: Any = pc.binary_join(whole, "")
+        digest.update(one[0].as_buffer())
     n_orders = [len(position.orders) for position in known]
     account_sizes = [position.account_size for position in known]
     digest.update(np.array(n_orders, "<i8").tobytes())
