@@ -67,7 +67,9 @@ def doctor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Doctor:
 
 @pytest.fixture(scope="module")
 def candles(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return bundled_candles(tmp_path_factory.mktemp("store") / "candles").root
+    folder = tmp_path_factory.mktemp("store") / "candles"
+    bundled_candles(folder)
+    return folder
 
 
 def filled(url: str) -> str:

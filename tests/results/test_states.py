@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ptn_backtest.backtest import legs
+from ptn_backtest.backtest.leg_keeping import EarlierOrdersChanged
 from ptn_backtest.backtest.legs import Leg, StoredRules
 from ptn_backtest.backtest.manager import BacktestManager, update_times
 from ptn_backtest.clock import DAY_MS, HOUR_MS, MINUTE_MS
@@ -76,9 +77,9 @@ def built(manager: BacktestManager) -> list[tuple[str, int]]:
     execution = manager._execution
 
     class Counting:
-        def map(self, update: Any, given: Sequence[TraderUnit]) -> Any:
+        def map(self, update: Any, given: Sequence[TraderUnit], ticks: Sequence[int]) -> Any:
             units.extend((u.timeline.miner_hotkey, u.update_times_ms[-1]) for u in given)
-            return execution.map(update, given)
+            return execution.map(update, given, ticks)
 
         def process_ids(self) -> Sequence[int]:
             return ()
@@ -187,8 +188,9 @@ def test_day_by_day_is_at_once(
     for i, t_ms in enumerate(TIMES[2:]):
         if i:
             StateFolder(tmp_path).extend([(t_ms,)])
-        known = [p for p in positions if p.open_ms <= t_ms]
         last = t_ms == TIMES[-1]
+        gone = () if results or last else StateFolder(tmp_path).gone()
+        known = [p for p in positions if p.open_ms <= t_ms and p.miner_hotkey not in gone]
         manager = opened(tmp_path, known, candles, flagged(positions), results=results or last)
         units = built(manager)
         assert {end for _, end in units} == ({t_ms} if units else set())
@@ -235,10 +237,9 @@ def changed(
     return "5New" if "was not there" in change else found.miner_hotkey, now
 
 
-@pytest.mark.parametrize("results", [True, False], ids=["with results", "states only"])
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_changed_late_rebuilds_one_trader_from_the_state_before(
-    positions: list[Position], candles: CandleStore, tmp_path: Path, change: str, results: bool
+    positions: list[Position], candles: CandleStore, tmp_path: Path, change: str
 ) -> None:
     mine, other, cut = tmp_path / "mine", tmp_path / "other", legs_of(TIMES, 4)
     events = flagged(positions)
@@ -249,17 +250,38 @@ def test_what_changed_late_rebuilds_one_trader_from_the_state_before(
     StateFolder.begin(other, {}, cut)
     fresh = opened(other, now, candles, events)
     fresh.run(**ALL)
-    again = opened(mine, now, candles, events, results=results)
+    again = opened(mine, now, candles, events)
     units = built(again)
-    if not results:  # what it stored tells the results
-        again = opened(mine, now, candles, events)
-        assert built(again) == []
     assert all_of(again) == all_of(fresh)
     assert all_of(again)["states"] != all_of(first)["states"]
     assert {h for h, _ in units} == {hotkey}
     if "was not there" not in change:  # its ledgers may be needed from the beginning, to be ranked
         assert min(end for _, end in units) > START_MS + 8 * DAY_MS
     assert built(opened(mine, now, candles, events)) == []
+
+
+def test_without_results_a_late_order_asks_for_everybody(
+    positions: list[Position], candles: CandleStore, tmp_path: Path
+) -> None:
+    whole = month(positions, candles)
+    whole.run(**ALL)
+    hotkey, now = changed(positions, "an order at another price", whole.network.state.eliminations)
+    first_ms = next(
+        t
+        for t in TIMES
+        if any(p not in now and p.orders[0].processed_ms < t - DAY_MS for p in positions)
+    )
+    StateFolder.begin(tmp_path, {}, legs_of([t for t in TIMES if t <= first_ms], 4))
+    opened(tmp_path, positions, candles).run(**ALL)
+    StateFolder(tmp_path).extend([tuple(t for t in TIMES if t > first_ms)])
+    gone = StateFolder(tmp_path).gone()
+    assert hotkey not in gone
+    staying = [p for p in now if p.miner_hotkey not in gone]
+    with pytest.raises(EarlierOrdersChanged, match="all of the traders are needed"):
+        opened(tmp_path, staying, candles, flagged(positions), results=False)
+    staying = [p for p in positions if p.miner_hotkey not in gone]
+    manager = opened(tmp_path, staying, candles, flagged(positions), results=False)
+    assert manager.n_legs_before == StateFolder(tmp_path).n_done()
 
 
 def test_a_late_plagiarism_event_is_noticed(

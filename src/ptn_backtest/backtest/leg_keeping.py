@@ -1,6 +1,6 @@
 """Between a replay and the store of its legs: what need not be done again, and what is kept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ptn_backtest.backtest.legs import (
@@ -15,6 +15,7 @@ from ptn_backtest.backtest.legs import (
     n_unchanged,
 )
 from ptn_backtest.backtest.network import Network
+from ptn_backtest.clock import format_time
 from ptn_backtest.errors import BacktestError, LedgerError
 from ptn_backtest.ledger.delta import LedgerDelta, apply_delta, delta_of, state_after
 from ptn_backtest.ledger.history import LedgerHistory
@@ -22,10 +23,15 @@ from ptn_backtest.ledger.manager import TraderOutcome, TraderUnit
 from ptn_backtest.ledger.order_digest import orders_digest
 from ptn_backtest.ledger.state import NEW, LedgerState
 from ptn_backtest.ledger.timeline import TraderTimeline
+from ptn_backtest.prices.fingerprint import NO_CANDLES, CandleSum
 from ptn_backtest.sources.plagiarism import PlagiarismEvent
 
 Outcome = TraderOutcome | BacktestError
 _NO_HISTORY = LedgerHistory()
+
+
+class EarlierOrdersChanged(LedgerError):  # noqa: N818 - reads as what it is
+    """Legs are to be done again, for which the traders that left since then are needed, too."""
 
 
 @dataclass(slots=True)
@@ -37,7 +43,7 @@ class LegKeeper:
         timelines: {hotkey: orders}.
         plagiarism: recorded events.
         results: whether the ledgers of those who left, and what happened, are wanted too; without
-            them only what further legs need is read.
+            them only what further legs need is read, and `timelines` need not have who left.
         legs: update times of each.
         n_done: legs, from the first on, that the store has as they would be computed now.
         left: {hotkey: its row} of traders that left in legs before.
@@ -59,7 +65,24 @@ class LegKeeper:
 
     def __post_init__(self) -> None:
         self.legs = self.store.legs()
-        self.n_done = n_unchanged(self.store, self.timelines, self.plagiarism)
+        n_stored = self.store.n_done()
+        gone: Collection[str] = ()
+        if n_stored and not self.results:
+            gone = self.store.standing(n_stored - 1).state.eliminations.keys()
+        self.n_done = n_unchanged(self.store, self.timelines, self.plagiarism, frozenset(gone))
+        if self.n_done < n_stored and not self.results:
+            raise EarlierOrdersChanged(
+                f"orders up to {format_time(self.legs[n_stored - 1][-1])} are not those that the "
+                "stored legs were built from: all of the traders are needed"
+            )
+
+    def summed(self) -> tuple[int, CandleSum]:
+        """How many of the done legs have a fingerprint of their candles, and that fingerprint."""
+        for n_legs in range(self.n_done, 0, -1):
+            candles = self.store.notes(n_legs - 1).candles
+            if candles is not None:
+                return n_legs, candles
+        return 0, NO_CANDLES
 
     def recall(self, network: Network) -> tuple[dict[str, LedgerState], dict[str, str], LegNotes]:
         """Put the network where the done legs leave it.
@@ -89,7 +112,7 @@ class LegKeeper:
                     chains.pop(hotkey, None)
             if results:
                 self._recall_results(leg, network, chains)
-        if results:
+        if self.results:
             network.close_again(self.timelines)
         states = {hotkey: state_after(NEW, *chain) for hotkey, chain in chains.items()}
         return states, failed, self.store.notes(last)
@@ -107,6 +130,10 @@ class LegKeeper:
             if digests[hotkey][1] == self.legs[leg][-1]:  # it was there when the leg began
                 chain.pop()
             chain.append(delta)
+
+    def keep_notes(self, notes: LegNotes) -> None:
+        """Replace the notes of the last leg that was done before."""
+        self.store.keep_notes(self.n_done - 1, notes)
 
     def begin(self, leg: int, units: Sequence[TraderUnit], network: Network) -> dict[str, Outcome]:
         """{hotkey: outcome} of a leg's units that the store has."""

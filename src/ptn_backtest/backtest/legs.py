@@ -77,13 +77,13 @@ class LegNotes:
     """What a replay read, from its beginning to the end of a leg.
 
     Attributes:
-        candles: fingerprint of the candles.
+        candles: fingerprint of the candles; None where only a part of them was read.
         warnings: sentences on what it had to do without.
         planned_until_ms: end of the replay for which these warnings were made.
         plagiarism: fingerprint of the recorded plagiarism events.
     """
 
-    candles: CandleSum = NO_CANDLES
+    candles: CandleSum | None = NO_CANDLES
     warnings: tuple[str, ...] = ()
     planned_until_ms: int = 0
     plagiarism: str = ""
@@ -122,6 +122,10 @@ class LegStore(Protocol):
         """What was read up to the end of a stored leg."""
         ...
 
+    def keep_notes(self, leg: int, notes: LegNotes) -> None:
+        """Replace the notes of a stored leg."""
+        ...
+
     def keep_ledgers(self, leg: int, ledgers: Mapping[str, StoredTrader], notes: LegNotes) -> None:
         """Store a leg's ledgers, in place of what was there; its rules are not done then."""
         ...
@@ -147,18 +151,27 @@ def n_unchanged(
     store: LegStore,
     timelines: Mapping[str, TraderTimeline],
     plagiarism: Sequence[PlagiarismEvent] = (),
+    settled: Collection[str] = frozenset(),
 ) -> int:
-    """How many stored legs, from the first on, follow from orders and events as they are now."""
+    """How many stored legs, from the first on, follow from orders and events as they are now.
+
+    Args:
+        store: the legs.
+        timelines: {hotkey: orders}.
+        plagiarism: recorded events.
+        settled: traders whose orders are taken to be those that the legs were built from.
+    """
     n_done, legs = store.n_done(), store.legs()
     changed: list[str] = []
     # what counts is all up to a leg's end, so legs before one that holds do too
     for leg in reversed(range(n_done)):
         stored = store.digests(leg)
-        found = list(changed_traders(stored, timelines))
+        known = settled | timelines.keys()
+        found = [h for h in changed_traders(stored, timelines) if h not in settled]
         if (
             not found
             and store.notes(leg).plagiarism == events_digest(plagiarism, legs[leg][-1])
-            and (stored.keys() == timelines.keys() or not store.standing(leg).idle)
+            and (stored.keys() == known or not store.standing(leg).idle)
         ):
             _say_what_changed(changed, n_done - leg - 1, format_time(legs[leg][-1]))
             return leg + 1

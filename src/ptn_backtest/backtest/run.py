@@ -3,14 +3,17 @@
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from ptn_backtest.backtest.config import BacktestConfig
 from ptn_backtest.backtest.execution import check_mode
+from ptn_backtest.backtest.leg_keeping import EarlierOrdersChanged
 from ptn_backtest.backtest.legs import LegStore
 from ptn_backtest.backtest.loading import Inputs, load_inputs
 from ptn_backtest.backtest.manager import BacktestManager, update_times
@@ -62,11 +65,19 @@ def advance_backtest(
     config: BacktestConfig,
     open_store: Callable[[Sequence[int]], LegStore],
     watcher: Watcher | None = None,
+    gone: Collection[str] = (),
 ) -> Advance:
     """Load, and replay what the store does not have yet; gather nothing of the run as a whole.
 
-    The store is then as `run_backtest` leaves it, in a fraction of the time: what was done before is
-    not read back, but for what further legs need.
+    In a fraction of the time of `run_backtest`: what was done before is not read back, but for what
+    further legs need. A later `run_backtest` notices late orders of those who left, and has the
+    same result as if there had been no advance.
+
+    Args:
+        config: the settings.
+        open_store: as in `run_backtest`.
+        watcher: told how far the ledgers are.
+        gone: traders that left in legs that are stored; their positions need not be loaded.
 
     Raises:
         ExecutionError: the parallel mode cannot be used here, or its workers died.
@@ -74,11 +85,15 @@ def advance_backtest(
         BacktestError: the inputs cannot be read, or candles are missing.
     """
     check_mode(config.parallel_mode)
-    inputs = load_inputs(config)
+    inputs = load_inputs(config, leave_out=gone)
     if not len(inputs.positions):
         raise ConfigError(f"no position was loaded from {inputs.source}: there is nothing to go on")
     store = open_store(_update_times(config, inputs))
-    manager, timings = _replay(config, inputs, watcher, store, results=False)
+    try:
+        manager, timings = _replay(config, inputs, watcher, store, results=False)
+    except EarlierOrdersChanged:
+        inputs = load_inputs(config)
+        manager, timings = _replay(config, inputs, watcher, store)
     network, legs = manager.network, store.legs()
     done = [t_ms for leg in legs[: manager.n_legs_before] for t_ms in leg]
     return Advance(
@@ -279,11 +294,14 @@ def positions_fingerprint(positions: Iterable[Position]) -> str:
         [position.miner_hotkey for position in known],
         [position.position_uuid for position in known],
         [position.trade_pair.trade_pair_id for position in known],
-        map(str, orders.uuids.to_pylist()),
+        orders.uuids,
     ):
-        encoded = [text.encode() for text in texts]
-        digest.update(np.array([len(encoded), *map(len, encoded)], "<i8").tobytes())
-        digest.update(b"".join(encoded))
+        encoded: Any = pa.array(texts, pa.string())
+        whole = pa.ListArray.from_arrays(pa.array([0, len(encoded)], pa.int32()), encoded)
+        digest.update(np.array(len(encoded), "<i8").tobytes())
+        digest.update(pc.binary_length(encoded).to_numpy().astype("<i8").tobytes())
+        one: Any = pc.binary_join(whole, "")
+        digest.update(one[0].as_buffer())
     n_orders = [len(position.orders) for position in known]
     account_sizes = [position.account_size for position in known]
     digest.update(np.array(n_orders, "<i8").tobytes())

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.option("--end-time-ms", metavar="TIME", help="Last update. Default: the end of the candles.")
 @click.option("--database-url", metavar="URL", help="Where the database is now, or its password.")
 @click.option("--positions-path", metavar="PATH", help="Where the positions are now.")
-@click.option("--candles", metavar="FOLDER", help="Where the candle store is now.")
+@click.option("--candles", metavar="FOLDER|URL", help="Where the candle store is now.")
 @click.option(
     "--parallel-mode", metavar="MODE", help="SERIAL (0), PYSPARK (1), MULTIPROCESSING (2)."
 )
@@ -73,7 +73,8 @@ def continue_run(
     config = settings_of(states, given, os.environ, finished=is_finished(folder))
     if states_only:
         with going_on(folder):
-            advance = advance_backtest(config, continued_states(states, config), ProgressBar())
+            open_store = continued_states(states, config)
+            advance = advance_backtest(config, open_store, ProgressBar(), states.gone())
         _say_what_was_done(folder, advance, as_json=as_json)
         return
     with going_on(folder):

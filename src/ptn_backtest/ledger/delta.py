@@ -19,13 +19,14 @@ from ptn_backtest.ledger.checkpoint import (
     WINDOW_MS,
     Checkpoints,
     PerfLedger,
+    one_after_the_other,
+    words,
 )
 from ptn_backtest.ledger.history import LedgerHistory, after_no_change
 from ptn_backtest.ledger.state import LedgerState
 from ptn_backtest.positions.columns import Ints, Row, Rows
 
 _NO_CHECKPOINTS = np.empty(0, dtype=CHECKPOINT)
-_N_WORDS = CHECKPOINT.itemsize // 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class GrowingLedger:
 
     def joined(self) -> Checkpoints:
         """All of them in one array."""
-        return _one_after_the_other(self.parts)[self.begin :]
+        return one_after_the_other(self.parts)[self.begin :]
 
 
 def delta_of(
@@ -107,11 +108,11 @@ def delta_of(
     added = [cps[n:] for cps, n in zip(history.cps, kept, strict=True)]
     newest = history.newest.ravel()
     # to the last bit, which is also quicker than field by field
-    closing = _words(_closing(history.cps, history.marks).ravel())
-    earlier = np.flatnonzero((closing != _words(newest)).any(axis=1))
+    closing = words(_closing(history.cps, history.marks).ravel())
+    earlier = np.flatnonzero((closing != words(newest)).any(axis=1))
     return LedgerDelta(
         summary=_summary(after, history.names, history.init_ms, kept, added),
-        cps=_one_after_the_other(added),
+        cps=one_after_the_other(added),
         marks=history.marks,
         earlier_at=earlier,
         earlier=newest[earlier],
@@ -228,9 +229,10 @@ def _grown(
 def _closing(cps: Sequence[Checkpoints], marks: Rows) -> Checkpoints:
     """Every update's newest checkpoint as it is in the end (updates x ledgers)."""
     closing = np.zeros(marks.shape, dtype=CHECKPOINT)
+    used, numbers = marks["used"], words(closing)
     for i, own in enumerate(cps):
-        there = marks["used"][:, i] > 0
-        closing[there, i] = own[marks["used"][there, i] - 1]
+        there = used[:, i] > 0
+        numbers[there, i] = words(own)[used[there, i] - 1]
     return closing
 
 
@@ -244,18 +246,8 @@ def _whole_state(state: LedgerState) -> LedgerDelta:
     init_ms = [ledger.initialization_time_ms for ledger in ledgers]
     return LedgerDelta(
         summary=_summary(state, names, init_ms, [0] * len(names), cps),
-        cps=_one_after_the_other(cps),
+        cps=one_after_the_other(cps),
         marks=marks,
         earlier_at=NO_CHANGE.earlier_at,
         earlier=_NO_CHECKPOINTS,
     )
-
-
-def _one_after_the_other(parts: Sequence[Checkpoints]) -> Checkpoints:
-    words = [_words(part) for part in (_NO_CHECKPOINTS, *parts)]
-    return np.concatenate(words).view(CHECKPOINT)[:, 0]
-
-
-def _words(cps: Checkpoints) -> Ints:
-    """Checkpoints as rows of whole numbers, which NumPy handles much faster than fields."""
-    return np.ascontiguousarray(cps).view(np.int64).reshape(len(cps), _N_WORDS)

@@ -4,9 +4,10 @@
     minute/BTCUSD/2025-01.parquet   minute candles by month
     second/BTCUSD/2025-01-05.parquet  second candles by day
     missing/minute/BTCUSD/2025-01.json  candles that a provider was asked for and does not have
+    quotes/EURUSD/2025-01.parquet   bid and ask at single moments: `quote_shelf`
 
 `docs/candles.md` has the whole format. A file is replaced in one step, so that a crash leaves
-either the old one or the new one.
+either the old one or the new one. A folder that is not on this machine (`prices.place`) is read only.
 """
 
 import fcntl
@@ -39,6 +40,7 @@ from ptn_backtest.prices.candle_file import (
 from ptn_backtest.prices.candles import Candles, Ranges, Timespan, Windows, merged_ranges, window
 from ptn_backtest.prices.known_missing import read_known_missing, write_known_missing
 from ptn_backtest.prices.periods import period_files, periods, pieces_by_period
+from ptn_backtest.prices.place import StorePath, local_folder, store_path
 from ptn_backtest.trade_pairs import TradePair
 
 log = logging.getLogger(__name__)
@@ -88,7 +90,7 @@ class CandleStore:
     """A folder of candles; implements `prices.candles.CandleSource` and `KnowsMissing`.
 
     Attributes:
-        root: the folder.
+        root: the folder, or a URL's.
         label: what its maker called it, such as "synthetic, seed 8".
         synthetic: True where the candles are made up.
     """
@@ -96,10 +98,13 @@ class CandleStore:
     def __init__(self, root: Path | str) -> None:
         """Open an existing store; `CandleStore.create` makes one.
 
+        Args:
+            root: a folder, or a URL such as "s3://bucket/candles" (extra `remote`).
+
         Raises:
             CandleError: there is no store, or this version cannot read it.
         """
-        self.root = Path(root)
+        self.root = store_path(root)
         about = _read_about(self.root)
         self.label = str(about.get("label", ""))
         self.synthetic = bool(about.get("synthetic", False))
@@ -109,15 +114,15 @@ class CandleStore:
         """Open the store in this folder, making an empty one first where there is none.
 
         Raises:
-            CandleError: the folder holds something else.
+            CandleError: the folder holds something else, or is no local one.
         """
-        root = Path(root)
+        root = local_folder(store_path(root))
         if not (root / "store.json").exists():
             if root.exists() and (not root.is_dir() or any(_without_leftovers(root))):
                 raise CandleError(
                     f"{root} is not empty and not a candle store: name another folder"
                 )
-            root.mkdir(parents=True, exist_ok=True)
+            _make_folder(root)
             about = {
                 "format": FORMAT,
                 "version": FORMAT_VERSION,
@@ -184,16 +189,17 @@ class CandleStore:
         for path in self._files(trade_pair_id, timespan, windows):
             table = read_file(path, REPLAY_COLUMNS, windows)
             there = Candles(table["timestamp_ms"].to_numpy(), table["close"].to_numpy())
-            earlier_ms = np.concatenate(([before_ms], there.start_ms))[: len(there)]
-            early = there.start_ms <= earlier_ms
-            if early.any():
-                raise _unusable(path, there.start_ms[early.argmax()], "twice or out of order")
+            if not len(there):
+                continue
+            early = there.start_ms[1:] <= there.start_ms[:-1]
+            if there.start_ms[0] <= before_ms or early.any():
+                first = 0 if there.start_ms[0] <= before_ms else early.argmax() + 1
+                raise _unusable(path, there.start_ms[first], "twice or out of order")
             candles = there.within(windows)
-            bad = ~((candles.close > 0) & (candles.close < np.inf))
-            if bad.any():
-                first = bad.argmax()
+            if not np.all((candles.close > 0) & (candles.close < np.inf)):
+                first = np.argmin((candles.close > 0) & (candles.close < np.inf))
                 raise _unusable(path, candles.start_ms[first], f"with close {candles.close[first]}")
-            before_ms = int(there.start_ms[-1]) if len(there) else before_ms
+            before_ms = int(there.start_ms[-1])
             yield candles
 
     def read_table(
@@ -236,13 +242,13 @@ class CandleStore:
         """
         TradePair.from_trade_pair_id(trade_pair_id)
         table = _conforming(table, timespan)
-        folder = self._folder(trade_pair_id, timespan)
+        folder = local_folder(self._folder(trade_pair_id, timespan))
         names_of = periods(timespan, table["timestamp_ms"].to_numpy())
         order = np.argsort(names_of, kind="stable")
         names, firsts, counts = np.unique(names_of[order], return_index=True, return_counts=True)
         table = table.take(order)
         total = Written()
-        with self._writing(folder):
+        with self.writing(folder):
             for name, first, count in zip(names, firsts, counts, strict=True):
                 path = folder / f"{name}.parquet"
                 old = read_file(path, SCHEMA.names) if path.exists() else SCHEMA.empty_table()
@@ -297,32 +303,34 @@ class CandleStore:
             UnknownTradePair: no such pair.
         """
         TradePair.from_trade_pair_id(trade_pair_id)
-        folder = self._missing_folder(trade_pair_id, timespan)
+        folder = local_folder(self._missing_folder(trade_pair_id, timespan))
         by_period: dict[str, list[tuple[int, int]]] = {}
         for start_ms, end_ms in ranges:
             for name, bounds in pieces_by_period(timespan, start_ms, end_ms):
                 by_period.setdefault(name, []).append(bounds)
         if not by_period:
             return
-        with self._writing(folder):
+        with self.writing(folder):
             for name, pieces in by_period.items():
                 path = folder / f"{name}.json"
                 known = read_known_missing(path)
                 known[provider] = merged_ranges([*known.get(provider, ()), *pieces])
                 write_known_missing(path, known)
 
-    def _folder(self, trade_pair_id: str, timespan: Timespan) -> Path:
+    def _folder(self, trade_pair_id: str, timespan: Timespan) -> StorePath:
         return self.root / timespan / trade_pair_id
 
-    def _missing_folder(self, trade_pair_id: str, timespan: Timespan) -> Path:
+    def _missing_folder(self, trade_pair_id: str, timespan: Timespan) -> StorePath:
         return self.root / "missing" / timespan / trade_pair_id
 
-    def _files(self, trade_pair_id: str, timespan: Timespan, windows: Windows = EVER) -> list[Path]:
+    def _files(
+        self, trade_pair_id: str, timespan: Timespan, windows: Windows = EVER
+    ) -> list[StorePath]:
         """Files whose period has a moment in one of these windows, in time order."""
         return period_files(self._folder(trade_pair_id, timespan), ".parquet", timespan, windows)
 
     @contextmanager
-    def _writing(self, folder: Path) -> Iterator[None]:
+    def writing(self, folder: Path) -> Iterator[None]:
         """Keep other writers out, and clear away what a crashed one left."""
         with (self.root / "store.json").open(encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -332,7 +340,17 @@ class CandleStore:
             yield
 
 
-def _read_about(root: Path) -> dict[str, Any]:
+def _make_folder(root: Path) -> None:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise CandleError(
+            f"no folder for candles can be made in {root.parent}: {fault.strerror}. Name one in "
+            "which you may write"
+        ) from None
+
+
+def _read_about(root: StorePath) -> dict[str, Any]:
     path = root / "store.json"
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
@@ -340,8 +358,15 @@ def _read_about(root: Path) -> dict[str, Any]:
         raise CandleError(
             f"no candle store at {root}: make one with 'ptn-backtest candles import {root} FILES...'"
         ) from None
-    except (OSError, ValueError) as fault:
-        raise CandleError(f"{path} cannot be read: {fault}") from fault
+    except OSError as fault:
+        raise CandleError(
+            f"{path} cannot be read: {fault.strerror}. Give the folder of a candle store that you may "
+            "read"
+        ) from None
+    except ValueError as fault:
+        raise CandleError(
+            f"{path} is damaged ({fault}): restore it, or import the candles into another folder"
+        ) from fault
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise CandleError(f'{path} does not describe a candle store: "format" is not {FORMAT!r}')
     if about.get("version") != FORMAT_VERSION:
@@ -352,7 +377,7 @@ def _read_about(root: Path) -> dict[str, Any]:
     return about
 
 
-def _unusable(path: Path, start_ms: np.int64, what: str) -> CandleError:
+def _unusable(path: StorePath, start_ms: np.int64, what: str) -> CandleError:
     return CandleError(
         f"{path} holds the candle of {format_time(int(start_ms))} {what}: see all such with "
         "'ptn-backtest candles check', then delete the file and import it again"

@@ -178,12 +178,16 @@ def read_info(folder: Path) -> dict[str, Any]:
                 f"{folder} holds a run that is not finished: go on with it "
                 f"('ptn-backtest continue {folder}')"
             ) from None
+        inside = sorted(path.parent.name for path in folder.glob(f"[!.]*/{RUN_FILE}"))
+        held = f", such as {folder / inside[0]}" if inside else ""
         raise ConfigError(
             f"{folder} is not a run folder: {RUN_FILE} cannot be read ({error.strerror}). "
-            "Give a folder that `ptn-backtest run` wrote"
+            f"Give a folder that `ptn-backtest run` wrote{held}"
         ) from None
     except ValueError as error:
-        raise ConfigError(f"{folder / RUN_FILE} is not valid JSON: {error}") from None
+        raise ConfigError(
+            f"{folder / RUN_FILE} is not valid JSON: {error}. Repeat the run, or restore the file"
+        ) from None
     found = info.get("format_version") if isinstance(info, dict) else None
     if found != FORMAT_VERSION:
         raise ConfigError(
