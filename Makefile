@@ -16,7 +16,7 @@ backtest: $(VENV)/.installed
 
 ## the whole test suite; PostgreSQL is started by the tests, PTN_TEST_MYSQL_URL names a MariaDB
 test: $(VENV)/.installed-dev
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist loadgroup
 
 ## format, lint, types, layers
 check: $(VENV)/.installed-dev

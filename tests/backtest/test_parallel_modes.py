@@ -18,6 +18,7 @@ import pytest
 from ptn_backtest.backtest.config import BacktestConfig
 from ptn_backtest.backtest.execution import ParallelizationMode
 from ptn_backtest.backtest.execution.contract import Serial
+from ptn_backtest.backtest.execution.processes import batches_by_work
 from ptn_backtest.backtest.manager import BacktestManager
 from ptn_backtest.backtest.run import run_backtest
 from ptn_backtest.bundles.bundle import read_bundle
@@ -144,7 +145,8 @@ class _StopsAfterTwo(Serial):
         self.stop = stop
         self.begun: list[str] = []
 
-    def map(self, update, units) -> Iterator[Any]:
+    def map(self, update, units, ticks) -> Iterator[Any]:
+        del ticks
         for i, unit in enumerate(units):
             if i == 2:
                 self.stop()
@@ -172,14 +174,14 @@ def test_what_is_done_is_kept_when_the_work_stops(positions, candles):
     assert {h: s.to_dict() for h, s in states.items()} == {h: s.to_dict() for h, s in ours.items()}
 
 
-@pytest.mark.parametrize("after_s", [0, 2])
-def test_ctrl_c_ends_a_run_without_a_trace(tmp_path, candles, after_s):
+@pytest.mark.parametrize("working", [False, True], ids=["at start", "at work"])
+def test_ctrl_c_ends_a_run_without_a_trace(tmp_path, candles, working):
     """A real command in a session of its own, interrupted as a terminal does: the whole group."""
     with subprocess.Popen(
         [
             *(sys.executable, "-m", "ptn_backtest.cli.main", "run", "--use-test-positions"),
             *("--candles", str(candles.root), "--parallel-mode", "MULTIPROCESSING"),
-            *("--interval-ms", "2000", "--run-name", "stopped"),
+            *("--interval-ms", "20000", "--run-name", "stopped", "-vv"),
         ],
         cwd=tmp_path,
         stderr=subprocess.PIPE,
@@ -187,13 +189,16 @@ def test_ctrl_c_ends_a_run_without_a_trace(tmp_path, candles, after_s):
         start_new_session=True,
     ) as run:
         workers = _wait_for_workers(run.pid)
-        time.sleep(after_s)
+        assert run.stderr is not None
+        # the first of thousands of legs is done
+        while working and "ledgers of" not in run.stderr.readline():
+            assert run.poll() is None
         os.killpg(run.pid, signal.SIGINT)
-        _, told = run.communicate(timeout=120)
+        _, told = run.communicate(timeout=300)
     assert run.returncode == 130
     assert told.strip().endswith("interrupted")
     assert "Traceback" not in told
-    deadline = time.monotonic() + 60  # one that was just being started ends by itself
+    deadline = time.monotonic() + 300  # one that was just being started ends by itself
     while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
@@ -233,6 +238,13 @@ def test_the_estimate_counts_open_minutes_and_seconds_near_ends_of_steps():
     # a state that is done up to day 2 leaves one day
     later = replace(unit(day, None, [3 * day]), state=replace(NEW, last_update_ms=2 * day))
     assert estimated_ticks(later) == 1440 + 120
+
+
+def test_batches_hold_about_equal_work_and_the_most_comes_first():
+    batches = batches_by_work([1, 50, 1, 9, 3, 3, 3, 20], 10)
+    assert batches == [[1], [7], [3], [4, 5, 6], [0, 2]]
+    assert batches_by_work([], 10) == []
+    assert batches_by_work([0, 0, 0], 10) == [[0, 1, 2]]
 
 
 def test_a_unit_without_orders_is_light_and_gives_the_same(positions, candles):

@@ -25,8 +25,11 @@ def pool() -> Iterator[WorkerPool]:
 
 
 def mapped(pool: WorkerPool, function: Any, units: Sequence[Any]) -> dict[int, Any]:
-    order = range(len(units))
-    return dict(pool.map(function, lambda i: units[i], order, lambda i: f"trader {i}"))
+    return dict(pool.map(function, units.__getitem__, singly(len(units)), "trader {}".format))
+
+
+def singly(n_units: int) -> list[list[int]]:
+    return [[i] for i in range(n_units)]
 
 
 def is_alive(pid: int) -> bool:
@@ -59,16 +62,40 @@ def test_arrays_cross_the_border_unchanged_and_writable(pool):
         assert one["array"].flags.writeable  # compiled code tells the difference
 
 
-def test_a_worker_that_dies_is_replaced_and_its_unit_done(pool, tmp_path):
+def test_arrays_of_one_map_are_not_copied_for_the_next(pool, monkeypatch):
+    arrays = [np.arange(100_000, dtype=np.float64) + i for i in range(4)]
+    first = mapped(pool, functions.one_more, arrays)
+    written: list[int] = []
+    append = Arena._append
+
+    def noted(arena: Arena, data: memoryview) -> tuple[int, int]:
+        written.append(data.nbytes)
+        return append(arena, data)
+
+    monkeypatch.setattr(Arena, "_append", noted)
+    second = mapped(pool, functions.one_more, [first[i] for i in range(4)])
+    assert 0 < sum(written) < 10_000  # names and places only
+    # those of the map before last are no longer there to be read: they are copied
+    third = mapped(pool, functions.one_more, [first[i][10:] for i in range(4)])
+    assert sum(written) > 4 * 700_000
+    for i, array in enumerate(arrays):
+        assert np.array_equal(first[i], array + 1)
+        assert np.array_equal(second[i], array + 2)
+        assert np.array_equal(third[i], array[10:] + 2)
+
+
+@pytest.mark.parametrize("size", [1, 6])
+def test_a_worker_that_dies_is_replaced_and_its_units_done(pool, tmp_path, size):
     before = set(pool.process_ids())
-    units = [(i, tmp_path) for i in range(20)]
-    assert mapped(pool, functions.die_once, units) == {i: i for i in range(20)}
+    batches = [list(range(i, min(i + size, 20))) for i in range(0, 20, size)]
+    answers = pool.map(functions.die_once, lambda i: (i, tmp_path), batches, str)
+    assert sorted(answers) == [(i, i) for i in range(20)]
     assert (tmp_path / "died").exists()
     assert len(before & set(pool.process_ids())) == 1
 
 
 def test_a_worker_killed_from_outside_is_noticed_at_once(pool):
-    answers = pool.map(functions.slow, lambda i: i, range(6), str)
+    answers = pool.map(functions.slow, lambda i: i, singly(6), str)
     first = next(answers)
     os.kill(pool.process_ids()[0], signal.SIGKILL)
     begun = time.monotonic()
@@ -76,9 +103,10 @@ def test_a_worker_killed_from_outside_is_noticed_at_once(pool):
     assert time.monotonic() - begun < 60  # nobody waits for a dead process
 
 
-def test_a_unit_that_always_kills_its_worker_ends_the_work_with_its_name(pool):
+@pytest.mark.parametrize("batches", [singly(9), [[0, 1, 2, 3, 4], [5, 6], [7, 8]]])
+def test_a_unit_that_always_kills_its_worker_ends_the_work_with_its_name(pool, batches):
     done: dict[int, int] = {}
-    answers = pool.map(functions.die_always, lambda i: i, range(9), "trader {}".format)
+    answers = pool.map(functions.die_always, lambda i: i, batches, "trader {}".format)
     with pytest.raises(ExecutionError) as error:
         done.update(answers)
     message = str(error.value)
@@ -104,7 +132,7 @@ def test_a_fault_is_raised_here_with_its_trace(pool):
 
 
 def test_a_map_that_is_left_half_done_does_not_disturb_the_next(pool):
-    for _ in pool.map(functions.slow, lambda i: i, range(8), str):
+    for _ in pool.map(functions.slow, lambda i: i, singly(8), str):
         break
     assert mapped(pool, functions.double, [5, 6]) == {0: 10, 1: 12}
 

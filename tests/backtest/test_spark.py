@@ -1,5 +1,6 @@
 """PYSPARK on a real standalone cluster on the loopback: one master, two workers."""
 
+import contextlib
 import json
 import os
 import pickle
@@ -7,18 +8,23 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from benchmarks.workload import workload
 
 from ptn_backtest.backtest.config import BacktestConfig
-from ptn_backtest.backtest.execution import ParallelizationMode, check_mode
+from ptn_backtest.backtest.execution import ParallelizationMode, check_mode, spark
 from ptn_backtest.backtest.manager import BacktestManager
 from ptn_backtest.backtest.run import run_backtest
+from ptn_backtest.backtest.watching import NobodyWatches
 from ptn_backtest.clock import DAY_MS
 from ptn_backtest.errors import ExecutionError
 from ptn_backtest.positions.conversion import convert
@@ -30,7 +36,10 @@ from ptn_backtest.sources.bundled import START_MS, BundledPositionSource, bundle
 from tests.conftest import cannot_run
 
 # pyspark's own use of pandas and of files warns
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.xdist_group("spark"),  # one cluster for all, where tests run in several processes
+]
 PYSPARK = ParallelizationMode.PYSPARK
 
 
@@ -42,33 +51,42 @@ def free_port() -> int:
 
 @dataclass
 class Cluster:
+    """A master, workers and maybe a Spark Connect server, each a process of its own."""
+
     url: str
     folder: Path
     daemons: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+    workers: list["subprocess.Popen[bytes]"] = field(default_factory=list)
 
-    def start(self, kind: str, *arguments: str) -> "subprocess.Popen[bytes]":
+    def start(self, program: str, *arguments: str) -> "subprocess.Popen[bytes]":
         import pyspark  # noqa: PLC0415
 
         home = Path(pyspark.__file__).parent
-        log = (self.folder / f"{kind}{len(self.daemons)}.log").open("wb")
-        daemon = subprocess.Popen(
-            [
-                *(str(home / "bin" / "spark-class"), f"org.apache.spark.deploy.{kind}"),
-                *("--host", "127.0.0.1", *arguments),
-            ],
-            env={
-                **os.environ,
-                "SPARK_HOME": str(home),
-                "SPARK_LOCAL_IP": "127.0.0.1",
-                "PYSPARK_PYTHON": sys.executable,
-            },
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        log.close()
+        with (self.folder / f"{len(self.daemons)}.log").open("wb") as log:
+            daemon = subprocess.Popen(
+                [str(home / "bin" / program), *arguments],
+                env={
+                    **os.environ,
+                    "SPARK_HOME": str(home),
+                    "SPARK_LOCAL_IP": "127.0.0.1",
+                    "PYSPARK_PYTHON": sys.executable,
+                },
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         self.daemons.append(daemon)
         return daemon
+
+    def start_worker(self) -> None:
+        work = self.folder / f"work{len(self.workers)}"
+        worker = self.start(
+            *("spark-class", "org.apache.spark.deploy.worker.Worker", "--host", "127.0.0.1"),
+            # room for an executor of the session and one of the Connect server
+            *("--webui-port", "0", "--cores", "2", "--memory", "1200m"),
+            *("--work-dir", str(work), self.url),
+        )
+        self.workers.append(worker)
 
     def stop(self) -> None:
         for daemon in self.daemons:
@@ -77,54 +95,120 @@ class Cluster:
             daemon.wait()
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
+EXECUTORS: dict[str, bool | float | int | str | None] = {
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.executor.memory": "512m",
+    "spark.executor.cores": "1",
+    "spark.cores.max": "2",  # of both workers, as they are spread out
+    "spark.ui.enabled": "false",
+}
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     try:
         check_mode(PYSPARK)
     except ExecutionError as error:
         cannot_run(str(error))
     port = free_port()
-    cluster = Cluster(f"spark://127.0.0.1:{port}", tmp_path)
-    cluster.start("master.Master", "--port", str(port), "--webui-port", "0")
-    for name in ("one", "two"):
-        work = tmp_path / name
-        cluster.start(
-            *("worker.Worker", "--webui-port", "0", "--cores", "1", "--memory", "900m"),
-            *("--work-dir", str(work), cluster.url),
-        )
+    cluster = Cluster(f"spark://127.0.0.1:{port}", tmp_path_factory.mktemp("cluster"))
+    cluster.start(
+        *("spark-class", "org.apache.spark.deploy.master.Master", "--host", "127.0.0.1"),
+        *("--port", str(port), "--webui-port", "0"),
+    )
+    cluster.start_worker()
+    cluster.start_worker()
     yield cluster
     cluster.stop()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def session(cluster: Cluster) -> Iterator[Any]:
     from pyspark.sql import SparkSession  # noqa: PLC0415
 
     os.environ["PYSPARK_PYTHON"] = sys.executable
-    session = (
-        SparkSession.builder.master(cluster.url)
-        .config("spark.driver.host", "127.0.0.1")
-        .config("spark.driver.bindAddress", "127.0.0.1")
-        .config("spark.executor.memory", "512m")
-        .config("spark.executor.cores", "1")
-        .config("spark.ui.enabled", "false")
-        .getOrCreate()
-    )
+    session = SparkSession.builder.master(cluster.url).config(map=EXECUTORS).getOrCreate()
     yield session
     session.stop()
 
 
-@pytest.fixture
-def candles(tmp_path: Path) -> CandleStore:
-    return bundled_candles(tmp_path / "candles")
+@pytest.fixture(scope="module")
+def connect_url(cluster: Cluster) -> str:
+    """Of a Spark Connect server, whose executors are on the cluster's workers."""
+    port = free_port()
+    settings = {
+        **EXECUTORS,
+        "spark.master": cluster.url,
+        "spark.connect.grpc.binding.address": "127.0.0.1",
+        "spark.connect.grpc.binding.port": str(port),
+    }
+    server = cluster.start(
+        *("spark-submit", "--class", "org.apache.spark.sql.connect.service.SparkConnectServer"),
+        *(word for name, value in settings.items() for word in ("--conf", f"{name}={value}")),
+    )
+    deadline = time.monotonic() + 180
+    while time.monotonic() < deadline and server.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return f"sc://127.0.0.1:{port}"
+        time.sleep(0.1)
+    log = (cluster.folder / f"{cluster.daemons.index(server)}.log").read_text()
+    raise AssertionError(f"no Spark Connect server: {log[-2000:]}")
 
 
-def files(folder: Path, config: BacktestConfig) -> dict[str, bytes]:
-    write_run(folder, run_backtest(config))
+@pytest.fixture(scope="module")
+def candles(tmp_path_factory: pytest.TempPathFactory) -> CandleStore:
+    return bundled_candles(tmp_path_factory.mktemp("bundled") / "candles")
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> BacktestConfig:
+    """The benchmarks' small network, a month with all rules but scoring; candles by URL."""
+    made = workload("small", folder=tmp_path_factory.mktemp("networks"))
+    archive = tmp_path_factory.mktemp("zip") / "candles.zip"
+    with zipfile.ZipFile(archive, "w") as zipped:
+        for path in made.candles.rglob("*"):
+            zipped.write(path, path.relative_to(made.candles.parent))
+    return BacktestConfig(
+        use_database_positions=True,
+        database_url=made.url,
+        candles=f"zip://{made.candles.name}::file://{archive}",
+        start_time_ms=made.start_ms,
+        end_time_ms=made.end_ms,
+        missing_candles="hold",
+        run_challenge=True,
+        run_elimination=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def serial(network: BacktestConfig, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What the network's run folder holds, SERIAL."""
+    folder = tmp_path_factory.mktemp("serial") / "run"
+    write_run(folder, run_backtest(network))
+    return files(folder)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """The bytes of a run folder's files, run.json without its timings."""
     found = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
     info = json.loads(found.pop("run.json"))
     assert info.pop("timings")
     return found | {"run.json": json.dumps(info).encode()}
+
+
+class Watching(NobodyWatches):
+    """Calls a function when the first trader is done."""
+
+    def __init__(self, first_done: Callable[[], None]) -> None:
+        self.first_done = first_done
+        self.n_done = 0
+
+    def done(self, ticks: int) -> None:
+        del ticks
+        self.n_done += 1
+        if self.n_done == 1:
+            self.first_done()
 
 
 @dataclass
@@ -145,28 +229,68 @@ def states(manager: BacktestManager) -> dict[str, Any]:
 
 
 def test_a_cluster_gives_the_same_bytes_though_a_worker_is_killed(
-    tmp_path: Path, cluster: Cluster, session: Any, candles: CandleStore
+    tmp_path: Path,
+    cluster: Cluster,
+    session: Any,
+    network: BacktestConfig,
+    serial: dict[str, bytes],
 ) -> None:
-    from dataclasses import replace  # noqa: PLC0415
-    from threading import Thread  # noqa: PLC0415
-
-    config = BacktestConfig(
-        use_test_positions=True, candles=candles.root, run_challenge=True, run_elimination=True
-    )
-    serial = files(tmp_path / "serial", config)
-    assert files(tmp_path / "spark", replace(config, parallel_mode=PYSPARK)) == serial
+    config = replace(network, parallel_mode=PYSPARK)
+    write_run(tmp_path / "spark", run_backtest(config))
+    assert files(tmp_path / "spark") == serial
 
     def kill_one() -> None:
-        time.sleep(0.5)
-        os.killpg(cluster.daemons[-1].pid, signal.SIGKILL)
+        os.killpg(cluster.workers[-1].pid, signal.SIGKILL)
 
-    killer = Thread(target=kill_one)
-    killer.start()
-    assert files(tmp_path / "killed", replace(config, parallel_mode=PYSPARK)) == serial
-    killer.join()
-    assert cluster.daemons[-1].poll() is not None
+    n_executors = len(list(cluster.folder.glob(f"work{len(cluster.workers) - 1}/app-*/*/")))
+    assert n_executors  # the one that is killed works for us
+    watching = Watching(kill_one)
+    write_run(tmp_path / "killed", run_backtest(config, watcher=watching))
+    assert cluster.workers[-1].wait(timeout=10)
+    assert watching.n_done > 1  # what was killed had not done everything
+    cluster.start_worker()
+    assert files(tmp_path / "killed") == serial
     # the session that was there is still there
     assert session.range(3).count() == 3
+
+
+CONNECT_PROGRAM = """
+import os, pickle, sys, warnings
+from pathlib import Path
+
+warnings.simplefilter("ignore")  # pyspark's
+from pyspark.sql import SparkSession
+from ptn_backtest import run_backtest
+from ptn_backtest.backtest.execution.spark import _active_session
+from ptn_backtest.results.run_folder import write_run
+
+url, folder = sys.argv[1], Path(sys.argv[2])
+config = pickle.loads((folder / "config").read_bytes())
+session = SparkSession.builder.remote(url).getOrCreate()
+write_run(folder / "existing", run_backtest(config))
+assert session.range(3).count() == 3  # never stopped
+session.stop()
+os.environ["SPARK_REMOTE"] = url
+write_run(folder / "made", run_backtest(config))
+assert _active_session() is None  # stopped
+"""
+
+
+def test_spark_connect_gives_the_same_bytes(
+    tmp_path: Path, connect_url: str, network: BacktestConfig, serial: dict[str, bytes]
+) -> None:
+    """In a process of its own, as pyspark is either classic or Connect there."""
+    config = replace(network, parallel_mode=PYSPARK)
+    (tmp_path / "config").write_bytes(pickle.dumps(config))
+    done = subprocess.run(
+        [sys.executable, "-c", CONNECT_PROGRAM, connect_url, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert files(tmp_path / "existing") == serial
+    assert files(tmp_path / "made") == serial
 
 
 @pytest.mark.usefixtures("session")
@@ -188,55 +312,123 @@ def test_other_candles_and_updates_one_by_one_are_the_same_on_a_cluster(
     assert states(managers[0]) == states(managers[1])
 
 
+class LocalFrame:
+    """Does what a frame of Spark does, at once and here."""
+
+    def __init__(self, session: "LocalSession", rows: pa.Table) -> None:
+        self.session = session
+        self.rows = rows
+
+    def coalesce(self, n_partitions: int) -> "LocalFrame":
+        assert n_partitions == 1
+        return self
+
+    def mapInArrow(self, function: Any, _: str) -> "LocalFrame":  # noqa: N802
+        from pyspark import cloudpickle  # noqa: PLC0415
+
+        self.session.sent.append(cloudpickle.dumps(function))
+        self.function = function
+        return self
+
+    def toArrow(self) -> pa.Table:  # noqa: N802
+        self.session.before_job(self.rows)
+        return pa.Table.from_batches(self.function(iter(self.rows.to_batches())))
+
+
+class LocalSession:
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+        self.interrupted = threading.Event()
+
+    def createDataFrame(self, rows: pa.Table) -> LocalFrame:  # noqa: N802
+        self.sent.extend(rows["unit"].to_pylist())  # type: ignore[arg-type]
+        return LocalFrame(self, rows)
+
+    def before_job(self, rows: pa.Table) -> None:
+        pass
+
+    def addTag(self, tag: str) -> None:  # noqa: N802
+        pass
+
+    def removeTag(self, tag: str) -> None:  # noqa: N802
+        pass
+
+    def interruptTag(self, _: str) -> None:  # noqa: N802
+        self.interrupted.set()
+
+
+def local_manager(
+    session: LocalSession, candles: CandleStore, monkeypatch: pytest.MonkeyPatch, **options: Any
+) -> BacktestManager:
+    monkeypatch.setattr(spark, "require_spark", lambda: None)
+    monkeypatch.setattr(spark, "_active_session", lambda: session)
+    positions = PositionManager(convert(BundledPositionSource().read()).positions)
+    return BacktestManager(
+        positions, candles, START_MS, START_MS + 5 * DAY_MS, parallel_mode=PYSPARK, **options
+    )
+
+
 def test_no_secret_leaves_the_driver(candles: CandleStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is sent is the job and the rows; neither knows of a database."""
-    from ptn_backtest.backtest.execution import spark  # noqa: PLC0415
-
-    sent: list[bytes] = []
-
-    class Frame:
-        rows: Any
-
-        def repartitionByRange(self, *_: Any) -> "Frame":  # noqa: N802
-            return self
-
-        def mapInArrow(self, function: Any, _: str) -> "Frame":  # noqa: N802
-            from pyspark import cloudpickle  # noqa: PLC0415
-
-            sent.append(cloudpickle.dumps(function))
-            self.function = function
-            return self
-
-        def toArrow(self) -> Any:  # noqa: N802
-            import pyarrow as pa  # noqa: PLC0415
-
-            return pa.Table.from_batches(self.function(iter(self.rows.to_batches())))
-
-    class Session:
-        def createDataFrame(self, rows: Any) -> Frame:  # noqa: N802
-            sent.extend(rows["unit"].to_pylist())
-            frame = Frame()
-            frame.rows = rows
-            return frame
-
-    monkeypatch.setattr(spark, "require_spark", lambda: None)
-    monkeypatch.setattr(spark, "_active_session", Session)
+    session = LocalSession()
     monkeypatch.setenv("PTN_BACKTEST_DATABASE_URL", "postgresql://reader:s3cret@host/ptn")
-    positions = PositionManager(convert(BundledPositionSource().read()).positions)
-    manager = BacktestManager(
-        positions, candles, START_MS, START_MS + DAY_MS, parallel_mode=PYSPARK
-    )
+    manager = local_manager(session, candles, monkeypatch)
     manager.run()
     assert manager.get_perf_ledgers()
-    assert len(sent) == 1 + len(manager.positions.hotkeys)
-    assert not any(b"s3cret" in each or b"postgresql" in each for each in sent)
+    n_traders = len(manager.positions.hotkeys)
+    assert len(session.sent) == n_traders + min(n_traders, spark.MIN_TASKS)
+    assert not any(b"s3cret" in each or b"postgresql" in each for each in session.sent)
     # the check can fail: a secret in a unit would be seen
     assert b"s3cret" in pickle.dumps({"url": "postgresql://reader:s3cret@host/ptn"})
 
 
-def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from ptn_backtest.backtest.execution import spark  # noqa: PLC0415
+def test_traders_are_told_as_they_are_done(
+    candles: CandleStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last job waits until the others' traders were told."""
+    told = threading.Event()
 
+    class Slow(LocalSession):
+        def before_job(self, rows: pa.Table) -> None:
+            if 0 in rows["number"].to_pylist():
+                assert told.wait(timeout=60)
+
+    manager = local_manager(Slow(), candles, monkeypatch, watcher=Watching(told.set))
+    manager.run()
+    assert told.is_set()
+
+
+def test_a_job_that_fails_ends_the_others_and_what_is_done_is_kept(
+    candles: CandleStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing(LocalSession):
+        begun = 0
+        broken = True
+
+        def before_job(self, rows: pa.Table) -> None:
+            self.begun += len(rows)
+            if not self.broken:
+                return
+            if 0 in rows["number"].to_pylist():
+                assert one_is_done.wait(timeout=60)
+                raise RuntimeError("trader 5X: no memory")
+            if 1 in rows["number"].to_pylist():
+                assert self.interrupted.wait(timeout=60)
+                raise RuntimeError("cancelled")
+
+    one_is_done = threading.Event()
+    session = Failing()
+    manager = local_manager(session, candles, monkeypatch, watcher=Watching(one_is_done.set))
+    with pytest.raises(ExecutionError, match="trader 5X: no memory"):
+        manager.run()
+    n_kept = len(manager._done)
+    assert 0 < n_kept < len(manager.positions.hotkeys)
+    session.broken, session.begun = False, 0
+    manager.run()
+    assert session.begun == len(manager.positions.hotkeys) - n_kept
+
+
+def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(spark, "_active_session", lambda: None)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)

@@ -47,3 +47,7 @@ def faulty(unit: int) -> float:
 
 def summed(unit: Any) -> float:
     return float(unit["array"].sum())
+
+
+def one_more(unit: Any) -> Any:
+    return unit + 1

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.cli.test_run import DATABASE_RUN, ptn_backtest, workplace
+from tests.report.decoded import page_data
 
 __all__ = ["workplace"]
 
@@ -33,7 +34,9 @@ def contents(folder: Path) -> dict[str, Any]:
     info = json.loads(found.pop("run.json"))
     info.pop("timings")
     info["settings"].pop("end_time_ms")
-    return {**found, **info}
+    # its settings name the end as it was set; all that it draws is the same
+    drawn = page_data((folder / "report.html").read_text())
+    return {**found, **info, "report": drawn}
 
 
 @pytest.fixture(scope="module")

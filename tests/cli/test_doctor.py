@@ -69,7 +69,9 @@ def doctor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Doctor:
 
 @pytest.fixture(scope="module")
 def candles(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return bundled_candles(tmp_path_factory.mktemp("store") / "candles").root
+    folder = tmp_path_factory.mktemp("store") / "candles"
+    bundled_candles(folder)
+    return folder
 
 
 def filled(url: str) -> str:
@@ -379,13 +381,14 @@ def test_quotes_are_looked_for_where_a_run_takes_them(
     # the synthetic candles have bid and ask around every order
     assert (found["state"], found["figures"]["without_quote"]) == ("ok", {})
 
-    bare = CandleStore.create(candles.parent / "bare")
+    folder = candles.parent / "bare"
+    bare = CandleStore.create(folder)
     made = CandleStore(candles)
     for pair in made.pairs():
         for timespan in Timespan:
             table = made.read_table(pair, timespan)
             bare.write(pair, timespan, table.drop_columns(["bid", "ask"]))
-    found = doctor(*database(sqlite_url, bare.root), "--fetch-slippage-data")["quotes"]
+    found = doctor(*database(sqlite_url, folder), "--fetch-slippage-data")["quotes"]
     assert found["state"] == "note"
     assert found["figures"]["without_quote"] == {"EURUSD": 10, "GBPUSD": 5}
     assert "ptn-backtest candles pull-quotes" in found["next_step"]

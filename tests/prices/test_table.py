@@ -110,7 +110,7 @@ def test_files_and_row_groups_outside_the_windows_are_not_read(
 ) -> None:
     store = CandleStore.create(tmp_path / "candles")
     store.write("BTCUSD", Timespan.SECOND, minutes(3 * 86_400, FIRST, step_ms=SECOND_MS))
-    days = sorted((store.root / "second/BTCUSD").iterdir())
+    days = sorted((tmp_path / "candles/second/BTCUSD").iterdir())
     days[1].write_bytes(b"not to be opened")
     read: list[int] = []
     real = pq.ParquetFile.read_row_groups

@@ -77,9 +77,9 @@ def built(manager: BacktestManager) -> list[tuple[str, int]]:
     execution = manager._execution
 
     class Counting:
-        def map(self, update: Any, given: Sequence[TraderUnit]) -> Any:
+        def map(self, update: Any, given: Sequence[TraderUnit], ticks: Sequence[int]) -> Any:
             units.extend((u.timeline.miner_hotkey, u.update_times_ms[-1]) for u in given)
-            return execution.map(update, given)
+            return execution.map(update, given, ticks)
 
         def process_ids(self) -> Sequence[int]:
             return ()

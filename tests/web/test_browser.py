@@ -8,7 +8,8 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 from ptn_backtest import load_run
-from tests.web.conftest import Browser, begin_unfinished, store_leg
+from tests.browser import Browser
+from tests.web.conftest import begin_unfinished, store_leg
 from tests.web.served import Served, serving
 
 BRUNO = "5TestTraderBruno" + "x" * 32

@@ -12,9 +12,10 @@ from typing import Any, Literal
 from ptn_backtest.backtest.execution import ParallelizationMode
 from ptn_backtest.backtest.legs import LEG_UPDATES
 from ptn_backtest.clock import DAY_MS, format_time, parse_time
-from ptn_backtest.errors import ConfigError, UnknownTradePair
+from ptn_backtest.errors import CandleError, ConfigError, UnknownTradePair
 from ptn_backtest.ledger.checkpoint import WINDOW_MS
 from ptn_backtest.positions.what_if import WhatIf
+from ptn_backtest.prices.place import checked_place
 from ptn_backtest.prices.providers.conventions import URL_VARIABLES
 from ptn_backtest.rulebook import DEFAULT_NAME, SHIPPED, Rulebook, load_rulebook, with_rules
 from ptn_backtest.sources.passwords import hide_passwords
@@ -43,7 +44,7 @@ class BacktestConfig:
         database_mapping: TOML file that maps an existing schema to ours.
         positions_path: validators' folder, checkpoint or list on disk.
         plagiarism_events: file of recorded plagiarism events; without it, the position source's.
-        candles: folder of the candle store.
+        candles: the candle store: its folder, or a URL that fsspec reads.
         start_time_ms: first update time; the first order's time where it is not given.
         end_time_ms: last update time; the end of the candles where it is not given.
         interval_ms: time between updates.
@@ -85,7 +86,7 @@ class BacktestConfig:
     database_mapping: Path | None = None
     positions_path: Path | None = None
     plagiarism_events: Path | None = None
-    candles: Path | None = None
+    candles: Path | str | None = None
     start_time_ms: int | None = None
     end_time_ms: int | None = None
     interval_ms: int = DAY_MS
@@ -324,6 +325,13 @@ def _path(value: str | Path | None) -> Path | None:
     return Path(value).expanduser() if value else None
 
 
+def _store(value: str | Path | None) -> Path | str | None:
+    try:
+        return checked_place(value) if value else None
+    except CandleError as error:
+        raise ValueError(str(error)) from None
+
+
 def _optional_time(value: Any) -> int | None:  # noqa: ANN401 - TOML gives ints, texts and dates
     return None if value is None or value == "" else parse_time(value)
 
@@ -403,7 +411,7 @@ _PARSERS: Mapping[str, Callable[[Any], Any]] = {
     "database_mapping": _path,
     "positions_path": _path,
     "plagiarism_events": _path,
-    "candles": _path,
+    "candles": _store,
     "start_time_ms": _optional_time,
     "end_time_ms": _optional_time,
     "interval_ms": _positive,

@@ -305,7 +305,7 @@ class BacktestManager:
         self._begin_watching(waiting, sum(ticks))
         try:
             update = self.perf_ledger_manager.trader_update
-            for i, outcome in self._execution.map(update, waiting):
+            for i, outcome in self._execution.map(update, waiting, ticks):
                 hotkey = waiting[i].timeline.miner_hotkey
                 self._done[hotkey] = waiting[i], outcome
                 done[hotkey] = outcome

@@ -10,6 +10,7 @@ from ptn_backtest.positions.order_checks import OrderFinding
 from ptn_backtest.positions.order_log import NO_ORDERS, OrderLog
 from ptn_backtest.positions.position import Position
 from ptn_backtest.positions.rejection import Rejection
+from ptn_backtest.prices.outline import PriceOutline
 from ptn_backtest.rules.events import Elimination, Event
 from ptn_backtest.rules.scoring import Scores
 from ptn_backtest.rules.standing import Standing
@@ -90,6 +91,8 @@ class RunResult:
         warnings: sentences for the reader, such as missing candles that were held.
         synthetic: True where positions or candles are made up for tests.
         orders: of `positions`, in this sequence, with what each did.
+        prices: {trade pair id: what its prices did from its first order on}, for charts; a result
+            that was made elsewhere may have none.
     """
 
     settings: Mapping[str, Any]
@@ -114,3 +117,4 @@ class RunResult:
     warnings: Sequence[str] = ()
     synthetic: bool = False
     orders: OrderLog = NO_ORDERS
+    prices: Mapping[str, PriceOutline] = field(default_factory=dict)

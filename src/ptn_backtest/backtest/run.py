@@ -8,6 +8,8 @@ from contextlib import closing
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from ptn_backtest.backtest.config import BacktestConfig
 from ptn_backtest.backtest.execution import check_mode
@@ -25,6 +27,8 @@ from ptn_backtest.positions.columns import accounting_rules, position_columns
 from ptn_backtest.positions.order_log import LogPart, order_log
 from ptn_backtest.positions.position import Position
 from ptn_backtest.positions.recorded_orders import order_columns
+from ptn_backtest.prices.candles import CandleSource
+from ptn_backtest.prices.outline import PriceOutline, traded_outline
 from ptn_backtest.rulebook import Rulebook
 from ptn_backtest.sources.plagiarism import PlagiarismEvent
 
@@ -198,7 +202,23 @@ def _gather(
         failed_traders=ledgers.failed,
         warnings=[*inputs.warnings, *manager.warnings],
         synthetic=inputs.synthetic,
+        prices=_prices(inputs.candles, manager, replayed),
     )
+
+
+def _prices(
+    candles: CandleSource, manager: BacktestManager, replayed: Sequence[ReplayedPosition]
+) -> dict[str, PriceOutline]:
+    first_ms: dict[str, int] = {}
+    for one in replayed:
+        pair, opened = one.position.trade_pair.trade_pair_id, one.position.open_ms
+        first_ms[pair] = min(first_ms.get(pair, opened), opened)
+    table, rows = manager.prices, manager.perf_ledger_manager.price_rows
+    end_ms = manager.update_times_ms[-1]
+    return {
+        pair: traded_outline(candles, pair, table, rows[pair], first_ms[pair], end_ms)
+        for pair in sorted(first_ms.keys() & rows.keys())
+    }
 
 
 def _settings(config: BacktestConfig, rulebook: Rulebook) -> dict[str, Any]:
@@ -274,11 +294,14 @@ def positions_fingerprint(positions: Iterable[Position]) -> str:
         [position.miner_hotkey for position in known],
         [position.position_uuid for position in known],
         [position.trade_pair.trade_pair_id for position in known],
-        map(str, orders.uuids.to_pylist()),
+        orders.uuids,
     ):
-        encoded = [text.encode() for text in texts]
-        digest.update(np.array([len(encoded), *map(len, encoded)], "<i8").tobytes())
-        digest.update(b"".join(encoded))
+        encoded: Any = pa.array(texts, pa.string())
+        whole = pa.ListArray.from_arrays(pa.array([0, len(encoded)], pa.int32()), encoded)
+        digest.update(np.array(len(encoded), "<i8").tobytes())
+        digest.update(pc.binary_length(encoded).to_numpy().astype("<i8").tobytes())
+        one: Any = pc.binary_join(whole, "")
+        digest.update(one[0].as_buffer())
     n_orders = [len(position.orders) for position in known]
     account_sizes = [position.account_size for position in known]
     digest.update(np.array(n_orders, "<i8").tobytes())

@@ -13,6 +13,7 @@ from ptn_backtest.cli.candles_output import print_check, print_import
 from ptn_backtest.cli.candles_pull import pull
 from ptn_backtest.cli.candles_pull_quotes import pull_quotes
 from ptn_backtest.cli.documents import print_document
+from ptn_backtest.cli.store_argument import StorePlace
 from ptn_backtest.cli.tables import new_table, print_table
 from ptn_backtest.cli.times import time_option
 from ptn_backtest.clock import NEVER_MS, format_time
@@ -49,7 +50,7 @@ candles.add_command(compare)
 
 
 @candles.command("import")
-@click.argument("store", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("store", type=StorePlace(written=True))
 @click.argument(
     "files",
     nargs=-1,
@@ -117,7 +118,7 @@ def import_(
 
 
 @candles.command("check")
-@click.argument("store", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("store", type=StorePlace())
 @click.option("--pair", "pairs", multiple=True, help="Only this trade pair; may be repeated.")
 @click.option("--start", metavar="TIME", type=time_option, help="Start: ms, or an ISO date.")
 @click.option("--end", metavar="TIME", type=time_option, help="End, included.")
@@ -152,7 +153,7 @@ def import_(
 @click.pass_context
 def check(
     ctx: click.Context,
-    store: Path,
+    store: Path | str,
     pairs: tuple[str, ...],
     start: int | None,
     end: int | None,
@@ -202,9 +203,9 @@ def check(
 
 
 @candles.command("list")
-@click.argument("store", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("store", type=StorePlace())
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
-def list_(store: Path, as_json: bool) -> None:
+def list_(store: Path | str, as_json: bool) -> None:
     """List what STORE holds: pairs, timespans, first and last candle, how many.
 
     Known missing are candles that a provider was asked for and does not have. Quotes are bid and ask
@@ -268,7 +269,7 @@ def list_(store: Path, as_json: bool) -> None:
 
 
 @candles.command()
-@click.argument("store", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("store", type=StorePlace(written=True))
 @click.option("--json", "as_json", is_flag=True, help="Print what the store is as JSON.")
 def synthetic(store: Path, as_json: bool) -> None:
     """Make the candles of the bundled test positions in STORE.

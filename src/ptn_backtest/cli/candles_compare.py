@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ptn_backtest.cli.documents import print_document
+from ptn_backtest.cli.store_argument import StorePlace
 from ptn_backtest.cli.tables import counted, new_table, print_table
 from ptn_backtest.cli.times import time_option
 from ptn_backtest.clock import NEVER_MS, format_time
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("store_a", type=click.Path(file_okay=False, path_type=Path))
-@click.argument("store_b", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("store_a", type=StorePlace())
+@click.argument("store_b", type=StorePlace())
 @click.option("--pair", "pairs", multiple=True, help="Only this trade pair; may be repeated.")
 @click.option(
     "--timespan", type=click.Choice(["minute", "second"]), help="Only candles of this length."
@@ -43,8 +44,8 @@ if TYPE_CHECKING:
 @click.pass_context
 def compare(
     ctx: click.Context,
-    store_a: Path,
-    store_b: Path,
+    store_a: Path | str,
+    store_b: Path | str,
     pairs: tuple[str, ...],
     timespan: str | None,
     start: int | None,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.option("--end-time-ms", metavar="TIME", help="Last update. Default: the end of the candles.")
 @click.option("--database-url", metavar="URL", help="Where the database is now, or its password.")
 @click.option("--positions-path", metavar="PATH", help="Where the positions are now.")
-@click.option("--candles", metavar="FOLDER", help="Where the candle store is now.")
+@click.option("--candles", metavar="FOLDER|URL", help="Where the candle store is now.")
 @click.option(
     "--parallel-mode", metavar="MODE", help="SERIAL (0), PYSPARK (1), MULTIPROCESSING (2)."
 )

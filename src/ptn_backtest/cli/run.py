@@ -35,7 +35,7 @@ _VALUES: dict[str, tuple[str, str]] = {
     "database_mapping": ("FILE", "TOML file that maps an existing schema to ours."),
     "positions_path": ("PATH", "Validators' folder, checkpoint (.json, .gz) or list."),
     "plagiarism_events": ("FILE", "Recorded events (CSV, JSON, Parquet). Default: the source's."),
-    "candles": ("FOLDER", "Candle store; the test positions bring their own."),
+    "candles": ("FOLDER|URL", "Candle store; the test positions bring their own."),
     "start_time_ms": ("TIME", "First update: ms, or an ISO date. Default: the first order."),
     "end_time_ms": ("TIME", "Last update. Default: the end of the candles."),
     "interval_ms": ("MS", "Time between updates. Default: one day."),

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from ptn_backtest.errors import BacktestError
 from ptn_backtest.ledger.builder import advance_ledgers
@@ -12,6 +13,10 @@ from ptn_backtest.ledger.state import NEW, LedgerState
 from ptn_backtest.ledger.timeline import TraderTimeline
 from ptn_backtest.prices.table import PriceTable
 from ptn_backtest.rulebook import DEFAULT_RULEBOOK, Rulebook
+from ptn_backtest.trade_pairs import TradePair
+
+if TYPE_CHECKING:
+    from ptn_backtest.positions.position import Position
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +38,13 @@ class LedgerSettings:
     window_ms: int = WINDOW_MS
 
 
+class PositionName(NamedTuple):
+    """What a ledger reads of a position beside arrays."""
+
+    position_uuid: str
+    trade_pair: TradePair
+
+
 @dataclass(frozen=True, slots=True)
 class TraderUnit:
     """One trader's share of an update: pure input of `update_trader`.
@@ -51,10 +63,9 @@ class TraderUnit:
 
     def without_orders(self) -> "TraderUnit":
         """The same work with positions by name only, light to send: their orders are arrays."""
-        names = tuple(
-            replace(position, orders=(), stored={}) for position in self.timeline.positions
-        )
-        return replace(self, timeline=replace(self.timeline, positions=names))
+        names = tuple(PositionName(p.position_uuid, p.trade_pair) for p in self.timeline.positions)
+        light = replace(self.timeline, positions=cast("tuple[Position, ...]", names))
+        return replace(self, timeline=light)
 
 
 @dataclass(frozen=True, slots=True)

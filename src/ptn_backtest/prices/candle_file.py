@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from ptn_backtest.clock import NEVER_MS
 from ptn_backtest.errors import CandleError
 from ptn_backtest.prices.candles import Windows, touches
+from ptn_backtest.prices.place import StorePath
 
 EVER: Windows = np.array([[-NEVER_MS, NEVER_MS]])
 """One window without end."""
@@ -48,14 +49,28 @@ class Extent:
 
 
 @contextmanager
-def _opened(path: Path, columns: Sequence[str]) -> Iterator[pq.ParquetFile]:
-    """The file, mapped; whatever Parquet has to complain about becomes a `CandleError`."""
-    try:
+def opened_parquet(path: StorePath) -> Iterator[pq.ParquetFile]:
+    """The file, mapped where it is on this machine."""
+    if isinstance(path, Path):
         with (
             # quicker than by its path, which is looked for in file systems and read ahead
             pa.memory_map(str(path)) as mapped,
             pq.ParquetFile(mapped, pre_buffer=False, page_checksum_verification=True) as file,
         ):
+            yield file
+    else:
+        with (
+            path.open("rb") as stream,
+            pq.ParquetFile(stream, pre_buffer=True, page_checksum_verification=True) as file,
+        ):
+            yield file
+
+
+@contextmanager
+def _opened(path: StorePath, columns: Sequence[str]) -> Iterator[pq.ParquetFile]:
+    """The file; whatever Parquet has to complain about becomes a `CandleError`."""
+    try:
+        with opened_parquet(path) as file:
             found = file.schema_arrow  # made anew each time
             for name in columns:
                 index = found.get_field_index(name)
@@ -73,7 +88,7 @@ def _opened(path: Path, columns: Sequence[str]) -> Iterator[pq.ParquetFile]:
         ) from fault
 
 
-def read_file(path: Path, columns: Sequence[str], windows: Windows = EVER) -> pa.Table:
+def read_file(path: StorePath, columns: Sequence[str], windows: Windows = EVER) -> pa.Table:
     """These columns of the row groups in which a candle may start in one of these windows.
 
     Raises:
@@ -101,7 +116,7 @@ def _group_bounds(file: pq.ParquetFile) -> list[tuple[int, int] | None]:
     return bounds
 
 
-def file_extent(path: Path) -> Extent | None:
+def file_extent(path: StorePath) -> Extent | None:
     """First and last candle from the file's footer alone; None where it says nothing."""
     with _opened(path, ["timestamp_ms"]) as file:
         bounds = [each for each in _group_bounds(file) if each is not None]

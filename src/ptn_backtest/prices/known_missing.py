@@ -13,12 +13,13 @@ from pathlib import Path
 from ptn_backtest.errors import CandleError
 from ptn_backtest.prices.candle_file import replacing
 from ptn_backtest.prices.candles import Ranges
+from ptn_backtest.prices.place import StorePath
 
 FORMAT = "ptn-backtest known-missing candles"
 FORMAT_VERSION = 1
 
 
-def read_known_missing(path: Path) -> dict[str, Ranges]:
+def read_known_missing(path: StorePath) -> dict[str, Ranges]:
     """{provider: stretches [start, end) in ms} of one file; empty where there is no file.
 
     Raises:

@@ -9,7 +9,6 @@ through the slippage that they explain.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -17,10 +16,11 @@ import pyarrow.parquet as pq
 
 from ptn_backtest.clock import NEVER_MS
 from ptn_backtest.errors import CandleError
-from ptn_backtest.prices.candle_file import Extent, replacing
+from ptn_backtest.prices.candle_file import Extent, opened_parquet, replacing
 from ptn_backtest.prices.candles import Ranges, Timespan, merged_ranges, window
 from ptn_backtest.prices.known_missing import read_known_missing, write_known_missing
 from ptn_backtest.prices.periods import period_files, periods
+from ptn_backtest.prices.place import StorePath, local_folder
 from ptn_backtest.prices.store import CandleStore
 from ptn_backtest.trade_pairs import TradePair
 
@@ -95,7 +95,7 @@ class QuoteShelf:
             UnknownTradePair: no such pair.
         """
         TradePair.from_trade_pair_id(trade_pair_id)
-        folder = self._folder(trade_pair_id)
+        folder = local_folder(self._folder(trade_pair_id))
         path = folder / f"{_period(quote.at_ms)}.parquet"
         row = pa.table(
             {name: [getattr(quote, name)] for name in QUOTE_SCHEMA.names}, schema=QUOTE_SCHEMA
@@ -138,7 +138,7 @@ class QuoteShelf:
         Raises:
             CandleError: the file is damaged.
         """
-        folder = self._missing_folder(trade_pair_id)
+        folder = local_folder(self._missing_folder(trade_pair_id))
         path = folder / f"{_period(at_ms)}.json"
         with self._store.writing(folder):
             known = read_known_missing(path)
@@ -165,10 +165,10 @@ class QuoteShelf:
         known = {*held, *_moments_in(lacking)}
         return [t for t in moments_ms if t not in known]
 
-    def _folder(self, trade_pair_id: str) -> Path:
+    def _folder(self, trade_pair_id: str) -> StorePath:
         return self._store.root / "quotes" / trade_pair_id
 
-    def _missing_folder(self, trade_pair_id: str) -> Path:
+    def _missing_folder(self, trade_pair_id: str) -> StorePath:
         return self._store.root / "missing" / "quotes" / trade_pair_id
 
 
@@ -180,9 +180,9 @@ def _moments_in(ranges: Ranges) -> list[int]:
     return [t for start, end in ranges for t in range(start, end)]
 
 
-def _read_file(path: Path) -> pa.Table:
+def _read_file(path: StorePath) -> pa.Table:
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        with opened_parquet(path) as file:
             table = file.read(use_threads=False)
     except (OSError, pa.ArrowException) as fault:
         reason = str(fault).partition("\n")[0]

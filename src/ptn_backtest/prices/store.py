@@ -7,7 +7,7 @@
     quotes/EURUSD/2025-01.parquet   bid and ask at single moments: `quote_shelf`
 
 `docs/candles.md` has the whole format. A file is replaced in one step, so that a crash leaves
-either the old one or the new one.
+either the old one or the new one. A folder that is not on this machine (`prices.place`) is read only.
 """
 
 import fcntl
@@ -40,6 +40,7 @@ from ptn_backtest.prices.candle_file import (
 from ptn_backtest.prices.candles import Candles, Ranges, Timespan, Windows, merged_ranges, window
 from ptn_backtest.prices.known_missing import read_known_missing, write_known_missing
 from ptn_backtest.prices.periods import period_files, periods, pieces_by_period
+from ptn_backtest.prices.place import StorePath, local_folder, store_path
 from ptn_backtest.trade_pairs import TradePair
 
 log = logging.getLogger(__name__)
@@ -89,7 +90,7 @@ class CandleStore:
     """A folder of candles; implements `prices.candles.CandleSource` and `KnowsMissing`.
 
     Attributes:
-        root: the folder.
+        root: the folder, or a URL's.
         label: what its maker called it, such as "synthetic, seed 8".
         synthetic: True where the candles are made up.
     """
@@ -97,10 +98,13 @@ class CandleStore:
     def __init__(self, root: Path | str) -> None:
         """Open an existing store; `CandleStore.create` makes one.
 
+        Args:
+            root: a folder, or a URL such as "s3://bucket/candles" (extra `remote`).
+
         Raises:
             CandleError: there is no store, or this version cannot read it.
         """
-        self.root = Path(root)
+        self.root = store_path(root)
         about = _read_about(self.root)
         self.label = str(about.get("label", ""))
         self.synthetic = bool(about.get("synthetic", False))
@@ -110,9 +114,9 @@ class CandleStore:
         """Open the store in this folder, making an empty one first where there is none.
 
         Raises:
-            CandleError: the folder holds something else.
+            CandleError: the folder holds something else, or is no local one.
         """
-        root = Path(root)
+        root = local_folder(store_path(root))
         if not (root / "store.json").exists():
             if root.exists() and (not root.is_dir() or any(_without_leftovers(root))):
                 raise CandleError(
@@ -238,7 +242,7 @@ class CandleStore:
         """
         TradePair.from_trade_pair_id(trade_pair_id)
         table = _conforming(table, timespan)
-        folder = self._folder(trade_pair_id, timespan)
+        folder = local_folder(self._folder(trade_pair_id, timespan))
         names_of = periods(timespan, table["timestamp_ms"].to_numpy())
         order = np.argsort(names_of, kind="stable")
         names, firsts, counts = np.unique(names_of[order], return_index=True, return_counts=True)
@@ -299,7 +303,7 @@ class CandleStore:
             UnknownTradePair: no such pair.
         """
         TradePair.from_trade_pair_id(trade_pair_id)
-        folder = self._missing_folder(trade_pair_id, timespan)
+        folder = local_folder(self._missing_folder(trade_pair_id, timespan))
         by_period: dict[str, list[tuple[int, int]]] = {}
         for start_ms, end_ms in ranges:
             for name, bounds in pieces_by_period(timespan, start_ms, end_ms):
@@ -313,13 +317,15 @@ class CandleStore:
                 known[provider] = merged_ranges([*known.get(provider, ()), *pieces])
                 write_known_missing(path, known)
 
-    def _folder(self, trade_pair_id: str, timespan: Timespan) -> Path:
+    def _folder(self, trade_pair_id: str, timespan: Timespan) -> StorePath:
         return self.root / timespan / trade_pair_id
 
-    def _missing_folder(self, trade_pair_id: str, timespan: Timespan) -> Path:
+    def _missing_folder(self, trade_pair_id: str, timespan: Timespan) -> StorePath:
         return self.root / "missing" / timespan / trade_pair_id
 
-    def _files(self, trade_pair_id: str, timespan: Timespan, windows: Windows = EVER) -> list[Path]:
+    def _files(
+        self, trade_pair_id: str, timespan: Timespan, windows: Windows = EVER
+    ) -> list[StorePath]:
         """Files whose period has a moment in one of these windows, in time order."""
         return period_files(self._folder(trade_pair_id, timespan), ".parquet", timespan, windows)
 
@@ -344,7 +350,7 @@ def _make_folder(root: Path) -> None:
         ) from None
 
 
-def _read_about(root: Path) -> dict[str, Any]:
+def _read_about(root: StorePath) -> dict[str, Any]:
     path = root / "store.json"
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
@@ -371,7 +377,7 @@ def _read_about(root: Path) -> dict[str, Any]:
     return about
 
 
-def _unusable(path: Path, start_ms: np.int64, what: str) -> CandleError:
+def _unusable(path: StorePath, start_ms: np.int64, what: str) -> CandleError:
     return CandleError(
         f"{path} holds the candle of {format_time(int(start_ms))} {what}: see all such with "
         "'ptn-backtest candles check', then delete the file and import it again"

@@ -8,8 +8,11 @@ import mmap
 import os
 import pickle
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 _ALIGNED = 64
 """Arrays begin at a multiple of this many bytes."""
@@ -21,11 +24,12 @@ class Place:
 
     Attributes:
         pickled: (first byte, length in bytes) of everything but the arrays.
-        arrays: the same of each array.
+        arrays: (arena, first byte, length in bytes) of each array; 0 is the arena of the object
+            itself, 1 the first of the others that it was put with.
     """
 
     pickled: tuple[int, int]
-    arrays: tuple[tuple[int, int], ...]
+    arrays: tuple[tuple[int, int, int], ...]
 
 
 def new_arena_file() -> int:
@@ -46,34 +50,63 @@ class Arena:
 
     descriptor: int
     _end: int = 0
-    _mapped: mmap.mmap | None = field(default=None, repr=False)
+    _mapped: list[tuple[int, memoryview]] = field(default_factory=list, repr=False)
 
-    def put(self, thing: object) -> Place:
-        """Write an object; only one process may do so."""
-        buffers: list[pickle.PickleBuffer] = []
-        pickled = pickle.dumps(thing, protocol=5, buffer_callback=buffers.append)
-        arrays = tuple(self._append(buffer.raw()) for buffer in buffers)
-        return Place(self._append(memoryview(pickled)), arrays)
+    def put(self, thing: object, others: Sequence["Arena"] = ()) -> Place:
+        """Write an object; only one process may do so.
 
-    def get(self, place: Place) -> Any:  # noqa: ANN401 - whatever was put there
-        """An object that was put, here or in another process.
+        Args:
+            thing: anything that can be pickled.
+            others: arenas whose arrays, as they were read here, are not written again.
+        """
+        arrays: list[tuple[int, int, int]] = []
+
+        def place(buffer: pickle.PickleBuffer) -> None:
+            data = buffer.raw()
+            address = _address(data)
+            for number, other in enumerate(others, 1):
+                begin = other.begin_of(address)
+                if begin is not None:
+                    arrays.append((number, begin, data.nbytes))
+                    return
+            arrays.append((0, *self._append(data)))
+
+        pickled = pickle.dumps(thing, protocol=5, buffer_callback=place)
+        return Place(self._append(memoryview(pickled)), tuple(arrays))
+
+    def get(self, place: Place, others: Sequence["Arena"] = ()) -> Any:  # noqa: ANN401
+        """An object that was put, here or in another process, with the same others.
 
         Its arrays are not copied: they keep the memory for as long as they are in use, and are
         writable, because compiled code tells writable arrays from others.
         """
-        begin, size = place.pickled  # after the arrays
-        view = self._view(begin + size)
+        arenas = (self, *others)
         return pickle.loads(  # noqa: S301 - written by our own processes
-            view[begin : begin + size],
-            buffers=[view[first : first + length] for first, length in place.arrays],
+            self.view(*place.pickled),
+            buffers=[arenas[number].view(first, size) for number, first, size in place.arrays],
         )
+
+    def view(self, begin: int, size: int) -> memoryview:
+        """So many bytes of the file, not copied."""
+        if not self._mapped or len(self._mapped[-1][1]) < begin + size:
+            whole = memoryview(mmap.mmap(self.descriptor, os.fstat(self.descriptor).st_size))
+            # the earlier maps stay: arrays that were read lie there
+            self._mapped.append((_address(whole), whole))
+        return self._mapped[-1][1][begin : begin + size]
+
+    def begin_of(self, address: int) -> int | None:
+        """Where in the file memory is that was read from it; None for other memory."""
+        for first, whole in self._mapped:
+            if first <= address < first + len(whole):
+                return address - first
+        return None
 
     def close(self) -> None:
         """Close the file; arrays that were read stay valid."""
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
-        self._mapped = None
+        self._mapped.clear()
 
     def _append(self, data: memoryview) -> tuple[int, int]:
         begin = self._end
@@ -87,7 +120,6 @@ class Arena:
             written += os.pwrite(self.descriptor, data[written:], begin + written)
         return begin, data.nbytes
 
-    def _view(self, last: int) -> memoryview:
-        if self._mapped is None or len(self._mapped) < last:
-            self._mapped = mmap.mmap(self.descriptor, os.fstat(self.descriptor).st_size)
-        return memoryview(self._mapped)
+
+def _address(data: memoryview) -> int:
+    return int(np.frombuffer(data, np.uint8).__array_interface__["data"][0]) if data.nbytes else 0

@@ -20,11 +20,16 @@ class Execution(Protocol):
     """Maps a pure function over traders' units of work."""
 
     def map(
-        self, update: TraderUpdate, units: Sequence[TraderUnit]
+        self, update: TraderUpdate, units: Sequence[TraderUnit], ticks: Sequence[int]
     ) -> Iterator[tuple[int, TraderOutcome | BacktestError]]:
         """(place among the units, outcome) of each unit, as they are done: in any order.
 
         What came before an error, or before an interruption, is valid.
+
+        Args:
+            update: the function.
+            units: what it is called with.
+            ticks: estimated work of each, by which it is split (`ledger.estimate`).
 
         Raises:
             ExecutionError: the rest cannot be done.
@@ -44,9 +49,10 @@ class Serial:
     """SERIAL: one trader after the other, in this process."""
 
     def map(
-        self, update: TraderUpdate, units: Sequence[TraderUnit]
+        self, update: TraderUpdate, units: Sequence[TraderUnit], ticks: Sequence[int]
     ) -> Iterator[tuple[int, TraderOutcome | BacktestError]]:
         """In the order of the units."""
+        del ticks
         return enumerate(map(update, units))
 
     def process_ids(self) -> Sequence[int]:

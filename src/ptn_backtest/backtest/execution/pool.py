@@ -22,11 +22,11 @@ WORKER_MODULE = "ptn_backtest.backtest.execution.worker"
 TRIES = 2
 """A unit whose worker died is given to another one; after this many deaths the work stops."""
 
-N_ARENAS = 3
-"""Shared files of a task: the function's, the units', and the worker's for its results."""
-
 _AHEAD = 2
-"""Units that a worker has in hand: the next one waits there, so that it never waits for us."""
+"""Batches that a worker has in hand: the next one waits there, so that it never waits for us."""
+
+_MAX_EARLIER = 200
+"""Earlier results that a worker can read; a system limits descriptors per message to 253."""
 
 _LAST_WORDS_S = 5.0
 """How long a worker that left its line may take to end."""
@@ -34,37 +34,53 @@ _LAST_WORDS_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a worker is told before units; then come `N_ARENAS` descriptors.
+    """What a worker is told before batches; then come the descriptors of its arenas.
+
+    They are: the function's, the units', an empty one for the worker's results, and those with the
+    results of the task before, as units are made of them.
 
     Attributes:
-        function: where the function lies in the first arena; units lie in the second, and results
-            go to the third.
+        function: where the function lies.
+        function_number: a worker that knows this one need not read it again.
+        n_arenas: how many there are.
     """
 
     function: Place
+    function_number: int
+    n_arenas: int
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
-    """What a worker is given: a unit's number, and where it lies."""
+class Batch:
+    """What a worker is given: numbers of units, and where the list of them lies."""
 
-    number: int
+    numbers: tuple[int, ...]
     place: Place
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a worker says of a unit.
+    """What a worker says of a batch.
 
     Attributes:
-        number: of the unit.
-        result: where the result lies in the worker's arena; None after a fault.
+        numbers: of its units.
+        results: where the list of results lies in the worker's arena; None after a fault.
         fault: an exception that the function let through.
     """
 
-    number: int
-    result: Place | None
+    numbers: tuple[int, ...]
+    results: Place | None
     fault: BaseException | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """The function of a task, in an arena."""
+
+    function: Callable[[Any], Any]
+    number: int
+    arena: Arena
+    place: Place
 
 
 @dataclass(slots=True)
@@ -77,7 +93,7 @@ class _Worker:
         channel: the socket under the line, for descriptors.
         task: what it was last told.
         results: arena that it writes to in this task.
-        in_hand: units that it has not answered, the one under way first.
+        in_hand: batches that it has not answered, the one under way first.
     """
 
     process: "subprocess.Popen[bytes]"
@@ -85,7 +101,7 @@ class _Worker:
     line: "Connection[Any, Any]"
     task: Task | None = None
     results: Arena | None = None
-    in_hand: deque[int] = field(default_factory=deque)
+    in_hand: deque[tuple[int, ...]] = field(default_factory=deque)
 
 
 class WorkerPool:
@@ -100,7 +116,8 @@ class WorkerPool:
         """Start them; they import what they need while we go on."""
         self._n_workers = n_workers
         self._workers = [_start() for _ in range(n_workers)]
-        self._shared: tuple[Callable[[Any], Any], Arena, Place] | None = None
+        self._shared: _Shared | None = None
+        self._earlier: list[Arena] = []
 
     def process_ids(self) -> list[int]:
         """Of the workers."""
@@ -110,7 +127,7 @@ class WorkerPool:
         self,
         function: Callable[[Any], Any],
         unit_of: Callable[[int], Any],
-        order: Sequence[int],
+        batches: Sequence[Sequence[int]],
         name_of: Callable[[int], str],
     ) -> Iterator[tuple[int, Any]]:
         """(number of a unit, result) as they are done.
@@ -119,22 +136,25 @@ class WorkerPool:
             function: importable, and pure: a unit may be tried twice. The last one is kept in
                 shared memory, so that handing in the same object again costs nothing.
             unit_of: what it is called with, by number; asked for when it is given to a worker.
-            order: the units' numbers in the order in which they are begun.
+                Arrays that the map before this one gave are not copied.
+            batches: the units' numbers, in the order in which they are begun; a worker is given
+                a batch at a time.
             name_of: a unit by its name, for messages.
 
         Raises:
             ExecutionError: a unit's worker died `TRIES` times.
         """
-        if not order:
+        if not batches:
             return
         self._workers += [_start() for _ in range(self._n_workers - len(self._workers))]
-        functions, place = self._share(function)
+        shared = self._share(function)
         given = Arena(new_arena_file())
+        task = Task(shared.place, shared.number, 3 + len(self._earlier))
+        waiting = deque(tuple(batch) for batch in batches)
         try:
-            mapping = _Mapping(
-                self._workers, Task(place), (functions, given), unit_of, deque(order), name_of
-            )
-            yield from mapping.answers()
+            yield from _Mapping(
+                self._workers, task, (shared.arena, given, self._earlier), unit_of, waiting, name_of
+            ).answers()
         finally:
             given.close()
             self._end_task()
@@ -144,26 +164,38 @@ class WorkerPool:
         for worker in self._workers:
             _end(worker)
         self._workers.clear()
+        self._forget_earlier()
         if self._shared is not None:
-            self._shared[1].close()
+            self._shared.arena.close()
             self._shared = None
 
-    def _share(self, function: Callable[[Any], Any]) -> tuple[Arena, Place]:
-        if self._shared is not None and self._shared[0] is function:
-            return self._shared[1:]
-        if self._shared is not None:
-            self._shared[1].close()
+    def _share(self, function: Callable[[Any], Any]) -> _Shared:
+        before = self._shared
+        if before is not None and before.function is function:
+            return before
+        if before is not None:
+            before.arena.close()
         arena = Arena(new_arena_file())
-        self._shared = function, arena, arena.put(function)
-        return self._shared[1:]
+        number = before.number + 1 if before else 1
+        self._shared = _Shared(function, number, arena, arena.put(function))
+        return self._shared
 
     def _end_task(self) -> None:
-        """Let go of what the task used; who still works on it, because it was left, is ended."""
+        """Keep the results for the next task; who still works, because it was left, is ended."""
+        self._forget_earlier()
         for worker in list(self._workers):
+            if worker.results is not None and len(self._earlier) < _MAX_EARLIER:
+                self._earlier.append(worker.results)
+                worker.results = None
             _forget_task(worker)
             if worker.in_hand:
                 _end(worker)
                 self._workers.remove(worker)
+
+    def _forget_earlier(self) -> None:
+        for arena in self._earlier:
+            arena.close()
+        self._earlier.clear()
 
 
 @dataclass(slots=True)
@@ -173,9 +205,9 @@ class _Mapping:
     Attributes:
         workers: who works; one that dies is replaced in the list.
         task: what they are told.
-        arenas: of the function and of the units.
+        arenas: of the function, of the units, and of results that units may be made of.
         unit_of: a unit by its number.
-        waiting: numbers of the units that nobody has in hand.
+        waiting: batches that nobody has in hand.
         name_of: a unit by its name.
         deaths: {number: how many workers died at this unit}.
         n_units: all of them.
@@ -185,9 +217,9 @@ class _Mapping:
 
     workers: list[_Worker]
     task: Task
-    arenas: tuple[Arena, Arena]
+    arenas: tuple[Arena, Arena, Sequence[Arena]]
     unit_of: Callable[[int], Any]
-    waiting: deque[int]
+    waiting: deque[tuple[int, ...]]
     name_of: Callable[[int], str]
     deaths: dict[int, int] = field(default_factory=dict)
     n_units: int = 0
@@ -196,7 +228,7 @@ class _Mapping:
 
     def answers(self) -> Iterator[tuple[int, Any]]:
         """Hand out units and take results until all are done."""
-        self.n_units = self.n_missing = len(self.waiting)
+        self.n_units = self.n_missing = sum(map(len, self.waiting))
         for worker in self.workers:
             self._hand_out(worker)
         while self.n_missing:
@@ -207,37 +239,46 @@ class _Mapping:
                 if answer is None:
                     self._replace(worker)
                 else:
-                    yield self._take(worker, answer)
+                    yield from self._take(worker, answer)
 
-    def _take(self, worker: _Worker, answer: Answer) -> tuple[int, Any]:
-        worker.in_hand.remove(answer.number)
+    def _take(self, worker: _Worker, answer: Answer) -> Iterator[tuple[int, Any]]:
+        worker.in_hand.remove(answer.numbers)
         if answer.fault is not None:
             raise answer.fault
-        if worker.results is None or answer.result is None:
-            raise ExecutionError(f"no result of {self.name_of(answer.number)}; please report this")
-        result = worker.results.get(answer.result)
-        self.n_missing -= 1
+        if worker.results is None or answer.results is None:
+            raise ExecutionError(
+                f"no result of {self.name_of(answer.numbers[0])}; please report it"
+            )
         self._hand_out(worker)
-        return answer.number, result
+        results = worker.results.get(answer.results)
+        self.n_missing -= len(results)
+        return zip(answer.numbers, results, strict=True)
 
     def _hand_out(self, worker: _Worker) -> None:
         """Give the worker what it may have in hand."""
+        _, given, earlier = self.arenas
         # one that is dead cannot be told: that is noticed when we listen to it
         with contextlib.suppress(OSError):
             if worker.task is not self.task:
                 _tell(worker, self.task, self.arenas)
             while self.waiting and len(worker.in_hand) < _AHEAD:
-                number = self.waiting.popleft()
-                worker.in_hand.append(number)
-                worker.line.send(Unit(number, self.arenas[1].put(self.unit_of(number))))
+                numbers = self.waiting.popleft()
+                worker.in_hand.append(numbers)
+                units = [self.unit_of(number) for number in numbers]
+                worker.line.send(Batch(numbers, given.put(units, earlier)))
 
     def _replace(self, dead: _Worker) -> None:
         """A new worker for one that died, with the unit that it was at to be tried again."""
         how = _bury(dead)
-        if dead.in_hand:
-            lost = dead.in_hand[0]
-            self.deaths[lost] = self.deaths.get(lost, 0) + 1
-            deaths, what = self.deaths[lost], self.name_of(lost)
+        lost, *others = dead.in_hand or [()]
+        self.waiting.extendleft(reversed(others))
+        # one by one, so that the next death tells which one it is
+        self.waiting.extendleft((number,) for number in reversed(lost))
+        for number in lost:
+            self.deaths[number] = self.deaths.get(number, 0) + 1
+        if lost:
+            deaths = self.deaths[lost[0]] if len(lost) == 1 else 1
+            what = self.name_of(lost[0]) + (f" or {len(lost) - 1} more" if lost[1:] else "")
         else:
             self.early_deaths += 1
             deaths, what = self.early_deaths, "before the first trader"
@@ -250,7 +291,6 @@ class _Mapping:
                 "trader out, or see where it stops with parallel_mode = SERIAL"
             )
         log.warning("%s: the worker process %s; trying again", what, how)
-        self.waiting.extendleft(reversed(dead.in_hand))
         fresh = _start()
         self.workers[self.workers.index(dead)] = fresh
         self._hand_out(fresh)
@@ -270,12 +310,13 @@ def _start() -> _Worker:
     return _Worker(process, ours, Connection(os.dup(ours.fileno())))
 
 
-def _tell(worker: _Worker, task: Task, arenas: tuple[Arena, Arena]) -> None:
+def _tell(worker: _Worker, task: Task, arenas: tuple[Arena, Arena, Sequence[Arena]]) -> None:
     """Send a task, its arenas, and an empty one for the worker's results."""
     _forget_task(worker)
     worker.task, worker.results = task, Arena(new_arena_file())
     worker.line.send(task)
-    descriptors = [arena.descriptor for arena in (*arenas, worker.results)]
+    functions, given, earlier = arenas
+    descriptors = [each.descriptor for each in (functions, given, worker.results, *earlier)]
     socket.send_fds(worker.channel, [b"a"], descriptors)
 
 

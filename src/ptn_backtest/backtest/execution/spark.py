@@ -4,13 +4,18 @@ Only the DataFrame API, so that it works through Spark Connect too. `docs/parall
 choose a cluster.
 """
 
+import contextlib
+import heapq
 import importlib.util
 import logging
 import os
 import pickle
 import shutil
+import sys
 import tempfile
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +25,6 @@ import pyarrow as pa
 from ptn_backtest.backtest.execution.spark_tasks import RESULT_FIELDS, Job, run_rows
 from ptn_backtest.clock import NEVER_MS
 from ptn_backtest.errors import BacktestError, ExecutionError
-from ptn_backtest.ledger.estimate import estimated_ticks
 from ptn_backtest.ledger.manager import TraderOutcome, TraderUnit, TraderUpdate
 from ptn_backtest.ledger.timeline import open_ranges
 from ptn_backtest.prices.candles import CandleSource, Timespan
@@ -33,6 +37,12 @@ TICKS_PER_TASK = 50_000_000
 
 MIN_TASKS = 8
 """Smaller networks are still split into so many tasks, for clusters with several executors."""
+
+JOBS_AT_ONCE = 100
+"""Tasks that Spark knows of at a time: as many processors as a run can use."""
+
+_INTERRUPT_S = 0.5
+"""How long to wait for jobs that were interrupted, before it is tried again."""
 
 
 def require_spark() -> None:
@@ -81,26 +91,26 @@ class Spark:
         self._session = _new_session() if session is None else session
 
     def map(
-        self, update: TraderUpdate, units: Sequence[TraderUnit]
+        self, update: TraderUpdate, units: Sequence[TraderUnit], ticks: Sequence[int]
     ) -> Iterator[tuple[int, TraderOutcome | BacktestError]]:
-        """As one Spark job; outcomes come when it is over."""
+        """A Spark job per task, many at once; a task's outcomes come when it is over.
+
+        Jobs of their own, because all that Spark Connect says of a job is its end: so results and
+        progress come bit by bit, and a result need not fit the driver as a whole.
+        """
         if not units:
             return
-        job = Job(update.settings, str(self._store_path(units)))
-        rows = unit_rows(units)
-        n_tasks = len(rows["task"].unique())
-        frame = self._session.createDataFrame(rows)
-        # by range, because by hash two tasks might share a partition
-        spread = frame.repartitionByRange(n_tasks, "task")
-        try:
-            found = spread.mapInArrow(partial(run_rows, job), RESULT_FIELDS).toArrow()
-        except Exception as fault:
-            raise ExecutionError(
-                f"the Spark job failed: {_last_line(fault)}. Executors need ptn-backtest "
-                f"installed, and must be able to read the candle store at {job.store}"
-            ) from fault
-        for row in found.to_pylist():
-            yield row["number"], pickle.loads(row["outcome"])  # noqa: S301 - by our own code
+        job = Job(update.settings, self._store_place(units))
+        tasks = split_evenly(ticks)
+        tag = f"ptn-backtest-{uuid.uuid4()}"
+        with ThreadPoolExecutor(min(len(tasks), JOBS_AT_ONCE), "ptn-backtest-spark") as threads:
+            running = [threads.submit(self._run_task, job, units, task, tag) for task in tasks]
+            try:
+                for done in as_completed(running):
+                    for row in done.result().to_pylist():
+                        yield row["number"], pickle.loads(row["outcome"])  # noqa: S301 - our own
+            finally:
+                self._interrupt(running, tag)
 
     def process_ids(self) -> Sequence[int]:
         """None of this machine."""
@@ -115,10 +125,38 @@ class Spark:
             self._ours = False
             self._session.stop()
 
-    def _store_path(self, units: Sequence[TraderUnit]) -> Path:
-        """The candle store's folder; other candles are written as one first."""
+    def _run_task(
+        self, job: Job, units: Sequence[TraderUnit], numbers: Sequence[int], tag: str
+    ) -> pa.Table:
+        """The outcomes of these units, as `run_rows` made them on an executor."""
+        self._session.addTag(tag)  # of this thread
+        try:
+            frame = self._session.createDataFrame(unit_rows(units, numbers)).coalesce(1)
+            outcomes: pa.Table = frame.mapInArrow(partial(run_rows, job), RESULT_FIELDS).toArrow()
+        except Exception as fault:
+            raise ExecutionError(
+                f"the Spark job failed: {_last_line(fault)}. Executors need ptn-backtest "
+                f"installed, and must be able to read the candle store at {job.store}"
+            ) from fault
+        finally:
+            self._session.removeTag(tag)
+        return outcomes
+
+    def _interrupt(self, running: "Sequence[Future[pa.Table]]", tag: str) -> None:
+        """End the jobs that still run, because the work was stopped."""
+        for each in running:
+            each.cancel()
+        # again and again, as a job may only be about to begin
+        while wait(running, timeout=_INTERRUPT_S).not_done:
+            # without a server nothing can be interrupted, and nothing runs
+            with contextlib.suppress(Exception):
+                self._session.interruptTag(tag)
+
+    def _store_place(self, units: Sequence[TraderUnit]) -> str:
+        """The candle store's folder or URL; other candles are written as one first."""
         if isinstance(self._candles, CandleStore):
-            return self._candles.root.resolve()
+            root = self._candles.root
+            return str(root.resolve() if isinstance(root, Path) else root)
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="ptn-backtest-candles-")
         folder = Path(self._folder.name) / "candles"
@@ -128,24 +166,29 @@ class Spark:
             spans = {pair: (mine[0][0], end_ms) for pair, mine in ranges.items()}
             write_store(folder, self._candles, spans)
             self._written_until_ms = end_ms
-        return folder
+        return str(folder)
 
 
-def unit_rows(units: Sequence[TraderUnit]) -> pa.Table:
-    """A row per unit: its number, its task (tasks have about equal work), and the unit itself."""
-    ticks = [estimated_ticks(unit) for unit in units]
-    wanted = max(MIN_TASKS, sum(ticks) // TICKS_PER_TASK)
-    work = [0] * min(len(units), wanted)
-    task = [0] * len(units)
-    for i in sorted(range(len(units)), key=lambda i: -ticks[i]):
-        task[i] = min(range(len(work)), key=lambda each: work[each])
-        work[task[i]] += ticks[i] + 1
+def split_evenly(ticks: Sequence[int]) -> list[list[int]]:
+    """Numbers of the units of each task, so that all tasks have about equal work."""
+    tasks: list[list[int]] = [[] for _ in range(min(len(ticks), _n_tasks(sum(ticks))))]
+    by_work = [(0, place) for place in range(len(tasks))]
+    for number in sorted(range(len(ticks)), key=lambda i: -ticks[i]):
+        work, least = by_work[0]
+        tasks[least].append(number)
+        heapq.heapreplace(by_work, (work + ticks[number] + 1, least))
+    return tasks
+
+
+def _n_tasks(ticks: int) -> int:
+    return max(MIN_TASKS, ticks // TICKS_PER_TASK)
+
+
+def unit_rows(units: Sequence[TraderUnit], numbers: Sequence[int]) -> pa.Table:
+    """A row for each of these units: its number, and the unit itself."""
+    pickled = [pickle.dumps(units[number].without_orders(), 5) for number in numbers]
     return pa.table(
-        {
-            "number": pa.array(range(len(units)), pa.int64()),
-            "task": pa.array(task, pa.int64()),
-            "unit": pa.array([pickle.dumps(u.without_orders(), 5) for u in units], pa.binary()),
-        }
+        {"number": pa.array(numbers, pa.int64()), "unit": pa.array(pickled, pa.binary())}
     )
 
 
@@ -168,10 +211,12 @@ def _active_session() -> Any | None:  # noqa: ANN401 - classic or Connect, no co
     from pyspark.errors import PySparkException  # noqa: PLC0415 - an extra
     from pyspark.sql import SparkSession  # noqa: PLC0415
 
-    try:
-        return SparkSession.active()
-    except (PySparkException, RuntimeError):
-        return None
+    # a Connect session that was not made through the class above is not known to it
+    connect = sys.modules.get("pyspark.sql.connect.session")
+    for kind in [SparkSession, *([connect.SparkSession] if connect else [])]:
+        with contextlib.suppress(PySparkException, RuntimeError):
+            return kind.active()
+    return None
 
 
 def _new_session() -> Any:  # noqa: ANN401 - classic or Connect

@@ -3,7 +3,6 @@
 import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -24,7 +23,7 @@ class Job:
 
     Attributes:
         settings: what decides the figures.
-        store: folder of the candle store.
+        store: folder or URL of the candle store.
     """
 
     settings: LedgerSettings
@@ -76,6 +75,6 @@ def _update_of(job: Job, units: list[TraderUnit]) -> TraderUpdate:
     windows = second_windows(timelines, times_ms, from_ms)
     return TraderUpdate(
         job.settings,
-        price_table(CandleStore(Path(job.store)), pairs, needs, windows),
+        price_table(CandleStore(job.store), pairs, needs, windows),
         {pair: row for row, pair in enumerate(opened)},
     )

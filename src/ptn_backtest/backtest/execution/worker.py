@@ -1,6 +1,7 @@
 """The program of a worker process: `python -m ptn_backtest.backtest.execution.worker DESCRIPTOR`.
 
-It is told a task, then units one by one, and answers each; at the end of its line it ends.
+It is told a task, then batches of units one by one, and answers each; at the end of its line it
+ends.
 """
 
 import contextlib
@@ -12,7 +13,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from ptn_backtest.backtest.execution.arena import Arena
-from ptn_backtest.backtest.execution.pool import N_ARENAS, Answer, Task, Unit
+from ptn_backtest.backtest.execution.pool import Answer, Batch, Task
 from ptn_backtest.backtest.execution.warming import warm_up
 
 
@@ -28,26 +29,30 @@ def main() -> None:
 
 def _work(line: "Connection[Any, Any]", channel: socket.socket) -> None:
     function: Any = None
+    known = 0
     arenas: list[Arena] = []
     while True:
         message = line.recv()
         if isinstance(message, Task):
             for arena in arenas:
                 arena.close()
-            _, descriptors, _, _ = socket.recv_fds(channel, 1, N_ARENAS)
+            _, descriptors, _, _ = socket.recv_fds(channel, 1, message.n_arenas)
             arenas = [Arena(descriptor) for descriptor in descriptors]
-            function = arenas[0].get(message.function)
-        elif isinstance(message, Unit):
+            if message.function_number != known:
+                function, known = arenas[0].get(message.function), message.function_number
+        elif isinstance(message, Batch):
             line.send(_answer(function, message, *arenas[1:]))
 
 
-def _answer(function: Callable[[Any], Any], unit: Unit, given: Arena, results: Arena) -> Answer:
+def _answer(
+    function: Callable[[Any], Any], batch: Batch, given: Arena, results: Arena, *earlier: Arena
+) -> Answer:
     try:
-        result = function(given.get(unit.place))
-        return Answer(unit.number, results.put(result))
+        done = [function(unit) for unit in given.get(batch.place, earlier)]
+        return Answer(batch.numbers, results.put(done))
     except Exception as fault:  # noqa: BLE001 - it is raised again in the pool's process
         fault.add_note(traceback.format_exc())
-        return Answer(unit.number, None, fault)
+        return Answer(batch.numbers, None, fault)
 
 
 if __name__ == "__main__":

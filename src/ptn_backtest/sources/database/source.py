@@ -202,7 +202,7 @@ class DatabasePositionOrderSource:
             SourceError: as `read`.
         """
         with database_errors(self._url), snapshot(self._engine) as connection:
-            statements = self._statements(connection, "positions")
+            statements = self._statements(connection, inspect(connection), "positions")
             return sorted(str(hotkey) for (hotkey,) in connection.execute(statements.traders()))
 
     def read_plagiarism_events(self, query: PositionQuery = ALL) -> PlagiarismEvents:
