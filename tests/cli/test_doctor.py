@@ -30,6 +30,8 @@ from ptn_backtest.backtest.checkup import (
 )
 from ptn_backtest.cli.main import cli
 from ptn_backtest.errors import ConfigError, SourceError
+from ptn_backtest.prices.candles import Timespan
+from ptn_backtest.prices.store import CandleStore
 from ptn_backtest.sources.bundled import BundledPositionSource, bundled_candles
 from ptn_backtest.sources.database.examining import mysql_write_rights
 from ptn_backtest.sources.database.writing import write_records
@@ -140,6 +142,19 @@ def test_a_user_who_may_only_read(doctor: Doctor, postgres_url: str, candles: Pa
             connection.exec_driver_sql(f"REVOKE ALL ON positions FROM {name}")
         found = doctor(*database(reader, candles), code=1)
         assert "permission denied" in found["positions"]["says"]
+
+        with engine.begin() as connection:
+            connection.exec_driver_sql(f"REVOKE ALL ON schema_version FROM {name}")
+        found = doctor(*database(reader, candles), code=1)
+        assert "permission denied for table schema_version" in found["schema"]["says"]
+        [step] = found["next"]
+        assert step.startswith("Grant the URL's user the right that is missing")
+        assert "docs/connect.md" in step
+
+        with engine.begin() as connection:
+            connection.exec_driver_sql("REVOKE ALL ON SCHEMA public FROM public")
+        found = doctor(*database(reader, candles), code=1)
+        assert "the user may see its schema (docs/connect.md)" in found["next"][0]
     finally:
         with engine.begin() as connection:
             connection.exec_driver_sql(f"DROP OWNED BY {name}")
@@ -355,3 +370,26 @@ def test_disk_and_memory() -> None:
 )
 def test_what_mysql_grants(grant: str, rights: tuple[str, ...]) -> None:
     assert mysql_write_rights([grant], "ptn") == rights
+
+
+def test_quotes_are_looked_for_where_a_run_takes_them(
+    doctor: Doctor, sqlite_url: str, candles: Path
+) -> None:
+    filled(sqlite_url)
+    assert "quotes" not in doctor(*database(sqlite_url, candles))
+    found = doctor(*database(sqlite_url, candles), "--fetch-slippage-data")["quotes"]
+    # the synthetic candles have bid and ask around every order
+    assert (found["state"], found["figures"]["without_quote"]) == ("ok", {})
+
+    folder = candles.parent / "bare"
+    bare = CandleStore.create(folder)
+    made = CandleStore(candles)
+    for pair in made.pairs():
+        for timespan in Timespan:
+            table = made.read_table(pair, timespan)
+            bare.write(pair, timespan, table.drop_columns(["bid", "ask"]))
+    found = doctor(*database(sqlite_url, folder), "--fetch-slippage-data")["quotes"]
+    assert found["state"] == "note"
+    assert found["figures"]["without_quote"] == {"EURUSD": 10, "GBPUSD": 5}
+    assert "ptn-backtest candles pull-quotes" in found["next_step"]
+    assert "no bid and ask for 15 orders of EURUSD, GBPUSD" in found["says"]

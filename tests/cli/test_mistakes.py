@@ -70,6 +70,7 @@ MISTAKES = {
     "candles import imported BTCUSD_1m.csv": r"none of its 1 rows .*\(row 1: yesterday\)",
     "candles import p.txt/inside good/BTCUSD_1m.csv": r"made in p\.txt: Not a directory. Name one",
     "candles import damaged good/BTCUSD_1m.csv": r"damaged/store\.json is damaged .*restore it, or",
+    "candles pull-quotes https://x.example/s --for test --provider massive": r"not written: name a local",
     "candles check runs": r"no candle store at runs: make one",
     "candles pull fresh --pairs BTCUSD --from 2025-01-01 --provider massive": (
         r"Massive needs a key: set MASSIVE_API_KEY or"

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ptn_backtest.clock import format_date
+from ptn_backtest.positions.quotes import QuoteReport
 from ptn_backtest.sources.database.examining import DatabaseFacts, Stage
+from ptn_backtest.trade_pairs import TradePair
 
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "postgres": ("psycopg",),
@@ -19,6 +21,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "reports": ("matplotlib",),
     "equities": ("exchange_calendars",),
     "spark": ("pyspark",),
+    "remote": ("upath",),
     "providers": ("massive", "ccxt", "requests", "tenacity"),
     "query": ("duckdb",),
     "excel": ("xlsxwriter",),
@@ -187,10 +190,16 @@ def check_schema(facts: DatabaseFacts, mapping: Path | None) -> Finding:
     if facts.stage is Stage.CONNECT:
         return Finding("schema", State.SKIPPED, "not known without a connection")
     if facts.stage is Stage.SCHEMA:
-        fault, _ = _fault(facts.fault)
+        fault, advice = _fault(facts.fault)
         step = f"correct {mapping}" if mapping else "write a mapping: docs/mapping.md"
-        if "the database is empty" in fault:
-            step = "check the database's name, or `ptn-backtest positions import` into it"
+        if advice.startswith("Grant"):
+            step = f"{advice} The statements are in docs/connect.md"
+        elif "the database is empty" in fault:
+            # a server shows no tables to a user without USAGE on their schema
+            step = (
+                "check the database's name and that the user may see its schema (docs/connect.md), or "
+                "`ptn-backtest positions import` into it"
+            )
         return Finding("schema", State.TO_DO, fault, step)
     return Finding("schema", State.OK, f"all tables and columns of {what} are there")
 
@@ -277,6 +286,24 @@ def check_seconds(pairs: Sequence[PairCandles], pull: str) -> Finding:
     names = ", ".join(without[:_SHOWN_PAIRS]) + (" ..." if len(without) > _SHOWN_PAIRS else "")
     says = f"{share}, none of {names}: between whole minutes values hold"
     return Finding("second candles", State.NOTE, says, pull, figures)
+
+
+def check_quotes(report: QuoteReport, pull: str) -> Finding:
+    """Whether the store has bid and ask for orders whose slippage may ask for them."""
+    lacking = {
+        pair: report.recorded.get(pair, 0) + report.missing.get(pair, 0)
+        for pair in sorted({*report.recorded, *report.missing})
+        if not TradePair.from_trade_pair_id(pair).is_crypto
+    }
+    figures = {"without_quote": lacking, "orders": report.n_orders, "with_quote": report.n_filled}
+    if not lacking:
+        says = "bid and ask of every order that may need them are there"
+        return Finding("quotes", State.OK, says, figures=figures)
+    names = ", ".join(list(lacking)[:_SHOWN_PAIRS]) + (
+        " ..." if len(lacking) > _SHOWN_PAIRS else ""
+    )
+    says = f"no bid and ask for {_n(sum(lacking.values()), 'order')} of {names}: they keep the recorded"
+    return Finding("quotes", State.NOTE, says, pull, figures)
 
 
 def check_spark(facts: SparkFacts) -> Finding:

@@ -137,6 +137,8 @@ def _candles(
     from ptn_backtest.backtest import checkup, checkup_facts  # noqa: PLC0415
     from ptn_backtest.backtest.loading import open_candles  # noqa: PLC0415
     from ptn_backtest.errors import CandleError, ConfigError  # noqa: PLC0415
+    from ptn_backtest.positions.quotes import with_quotes  # noqa: PLC0415
+    from ptn_backtest.prices.quotes import quote_lookup  # noqa: PLC0415
 
     pull = _pull_command(config)
     to_do = checkup.State.TO_DO
@@ -158,6 +160,9 @@ def _candles(
     hold = config.missing_candles == "hold"
     yield checkup.check_minutes(pairs, store.describe(), hold=hold, pull=pull)
     yield checkup.check_seconds(pairs, pull)
+    if config.fetch_slippage_data:
+        _, quotes = with_quotes(conversion.positions, quote_lookup(store))
+        yield checkup.check_quotes(quotes, _pull_command(config, "pull-quotes"))
     return pairs
 
 
@@ -186,8 +191,8 @@ def _needed_extras(config: "BacktestConfig") -> list[str]:
     return needed
 
 
-def _pull_command(config: "BacktestConfig") -> str:
-    """The command that brings just the candles that are missing; it shows no URL."""
+def _pull_command(config: "BacktestConfig", command: str = "pull") -> str:
+    """The command that brings just the candles (or quotes) that are missing; it shows no URL."""
     store = shlex.quote(str(config.candles or "candles"))
     source = f'"${_URL_VARIABLE}"'
     if config.positions_path is not None:
@@ -197,7 +202,7 @@ def _pull_command(config: "BacktestConfig") -> str:
     mapping = (
         f" --mapping {shlex.quote(str(config.database_mapping))}" if config.database_mapping else ""
     )
-    return f"ptn-backtest candles pull {store} --for {source}{mapping} --provider massive"
+    return f"ptn-backtest candles {command} {store} --for {source}{mapping} --provider massive"
 
 
 def _next(config: "BacktestConfig", findings: Sequence["Finding"]) -> list[str]:
