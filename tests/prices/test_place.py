@@ -75,7 +75,7 @@ def test_a_store_reads_the_same_from_a_url(
 @pytest.mark.usefixtures("memory")
 def test_a_run_is_the_same_from_a_url(tmp_path: Path, local: CandleStore) -> None:
     options: dict[str, Any] = {"use_test_positions": True, "run_elimination": True}
-    ledgers = []
+    ledgers: list[bytes] = []
     for place in (str(local.root), URL):
         config = load_config(None, {}, {**options, "candles": place})
         result = run_backtest(config)
