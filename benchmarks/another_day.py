@@ -2,16 +2,18 @@
 
 The day is the same in all measurements, the last of the network; the history before it is short or
 long. A measurement runs the history, with its states stored, then continues the run by the day, as
-`ptn-backtest continue` does; and it runs history and day at once, to compare.
+`ptn-backtest continue` does, with and without `--states-only`; and it runs history and day at once,
+to compare.
 """
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.replay import Seconds, config_of, timed_run
+from benchmarks.replay import Seconds, config_of, timed_advance, timed_run
 from benchmarks.workload import Workload
 from ptn_backtest.cli.unfinished import begin_states, continued_states
 from ptn_backtest.clock import DAY_MS
@@ -27,8 +29,8 @@ def measure_another_day(work: Workload, n_days: int) -> dict[str, Any]:
     Positions that were closed before the history are left out, so that a short history is one.
 
     Returns:
-        {"day": of the continued run, "full": of the run at once}: each {"seconds", "cpu_seconds"} by
-        phase. And what there was: days, traders, orders, bytes of the stored states.
+        {"states": of the states alone, "day": of the continued run, "full": of the run at once}: each
+        {"seconds", "cpu_seconds"} by phase. And what there was: days, traders, orders, bytes of the stored states.
     """
     last_ms = work.end_ms - DAY_MS
     with TemporaryDirectory() as name:
@@ -38,10 +40,15 @@ def measure_another_day(work: Workload, n_days: int) -> dict[str, Any]:
         )
         before = replace(config, end_time_ms=last_ms)
         timed_run(before, folder / "continued", begin_states(before, folder / "begun"))
+        shutil.copytree(folder / "continued", folder / "states only")
+        states = StateFolder(folder / "states only")
+        alone = timed_advance(config, states, continued_states(states, config))
         states = StateFolder(folder / "continued")
         day = timed_run(config, folder / "continued", continued_states(states, config))
         full = timed_run(config, folder / "full", begin_states(config, folder / "begun"))
-        _refuse_differences(folder / "continued", folder / "full")
+        timed_run(config, folder / "states only", lambda _: StateFolder(folder / "states only"))
+        for run in ("continued", "states only"):
+            _refuse_differences(folder / run, folder / "full")
         info = json.loads((folder / "full" / RUN_FILE).read_text())
         stored = (folder / "continued" / "states").rglob("*")
         return {
@@ -49,6 +56,7 @@ def measure_another_day(work: Workload, n_days: int) -> dict[str, Any]:
             "traders": info["counts"]["traders"],
             "orders": info["counts"]["orders"],
             "state_bytes": sum(path.stat().st_size for path in stored if path.is_file()),
+            "states": _figures(alone),
             "day": _figures(day),
             "full": _figures(full),
         }

@@ -27,6 +27,9 @@ from ptn_backtest.results.run_folder import RUN_FILE, versions
 HISTORIES = (30, 120, 360)
 """Days before the one that is measured alone, where the network has so many."""
 
+DAYS = ("states", "day", "full")
+"""What is measured of one more day: states alone, with all output, and a run at once."""
+
 _REPLAYING = tuple(phase for phase in PHASES if phase not in ("gather", "write", "report"))
 """Phases of the replay itself: the output is that of the whole run, also after one more day."""
 
@@ -115,7 +118,7 @@ def measure_days(work: Workload, repeats: int) -> list[Figures]:
                 kind: {phase: min(run[which][kind][phase] for run in runs) for phase in PHASES}
                 for kind in ("seconds", "cpu_seconds")
             }
-            for which in ("day", "full")
+            for which in DAYS
         }
         found.append({**runs[0], **best})
     return found
@@ -161,12 +164,17 @@ def show_days(days: Sequence[Figures], clock: str) -> None:
     for phase in PHASES:
         line(f"  {phase}", [_seconds(each["day"], phase) for each in days])
     line("  all", [_seconds(each["day"], *PHASES) for each in days])
+    line("  all, states only", [_seconds(each["states"], *PHASES) for each in days])
     line("  a run at once", [_seconds(each["full"], *PHASES) for each in days])
     line("states, MB", [f"{each['state_bytes'] / 1e6:.1f}" for each in days])
-    for name, phases in (("at once / day", tuple(PHASES)), ("  without output", _REPLAYING)):
+    for name, of_day, phases in (
+        ("at once / day", "day", tuple(PHASES)),
+        ("  without output", "day", _REPLAYING),
+        ("at once / states only", "states", tuple(PHASES)),
+    ):
         full, day = (
             [sum(each[which][clock][phase] for phase in phases) for each in days]
-            for which in ("full", "day")
+            for which in ("full", of_day)
         )
         line(name, [f"{f / d:.1f}" for f, d in zip(full, day, strict=True)])
 

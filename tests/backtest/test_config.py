@@ -104,6 +104,15 @@ def test_a_mistake_in_the_file_or_environment_says_where(tmp_path):
         load_config(tmp_path / "none.toml", {}, {})
 
 
+def test_the_address_of_a_provider_is_no_setting_and_a_slip_is_one() -> None:
+    addresses = {
+        f"PTN_BACKTEST_{name}_URL": "http://proxy" for name in ("MASSIVE", "TIINGO", "CCXT")
+    }
+    assert load_config(None, addresses, TEST_POSITIONS) == load_config(None, {}, TEST_POSITIONS)
+    with pytest.raises(ConfigError, match="PTN_BACKTEST_MASSIV_URL: unknown setting"):
+        load_config(None, {"PTN_BACKTEST_MASSIV_URL": "http://proxy"}, TEST_POSITIONS)
+
+
 def test_what_is_recorded_has_no_password_and_is_json():
     config = BacktestConfig(
         use_database_positions=True,

@@ -61,12 +61,15 @@ def test_a_day_is_held_to_a_run_at_once(capsys: pytest.CaptureFixture[str]) -> N
         return {"seconds": each, "cpu_seconds": each}
 
     day = {"days": 120, "orders": 5_000, "state_bytes": 3_000_000}
-    show_days([{**day, "day": seconds(0.5, 1.5), "full": seconds(8.5, 1.5)}], "seconds")
+    measured = {"states": seconds(0.25, 0), "day": seconds(0.5, 1.5), "full": seconds(8.5, 1.5)}
+    show_days([{**day, **measured}], "seconds")
     lines = {line[:34].strip(): line[34:].split() for line in capsys.readouterr().out.splitlines()}
     assert lines["orders"] == ["5,000"]
     assert lines["all"] == ["2.00", "(2.00)"]
     assert lines["at once / day"] == ["5.0"]
     assert lines["without output"] == ["17.0"]
+    assert lines["all, states only"] == ["0.25", "(0.25)"]
+    assert lines["at once / states only"] == ["40.0"]
     assert lines["states, MB"] == ["3.0"]
 
 

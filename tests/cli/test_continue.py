@@ -12,9 +12,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from tests.cli.test_run import DATABASE_RUN, ptn_backtest, workplace
+from tests.report.decoded import page_data
 
 __all__ = ["workplace"]
 
@@ -32,7 +34,9 @@ def contents(folder: Path) -> dict[str, Any]:
     info = json.loads(found.pop("run.json"))
     info.pop("timings")
     info["settings"].pop("end_time_ms")
-    return {**found, **info}
+    # its settings name the end as it was set; all that it draws is the same
+    drawn = page_data((folder / "report.html").read_text())
+    return {**found, **info, "report": drawn}
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +65,33 @@ def test_to_a_later_end(workplace: Path, whole: dict[str, Any]) -> None:
     again = ptn_backtest("continue", "runs/later", cwd=workplace)
     assert again.returncode == 0, again.stderr
     assert contents(folder) == told
+
+
+def test_states_now_and_tables_later(workplace: Path, whole: dict[str, Any]) -> None:
+    first_ms = whole["start_ms"] + 3 * 86_400_000
+    done = ptn_backtest(*DAILY, "--end-time-ms", str(first_ms), "--run-name", "lean", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    folder = workplace / "runs/lean"
+    before = contents(folder)
+    end_ms = first_ms + 8 * 86_400_000
+    command = ("continue", "runs/lean", "--states-only")
+    done = ptn_backtest(*command, "--end-time-ms", str(end_ms), "--json", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert (said["from_ms"], said["end_ms"], said["n_updates"]) == (first_ms, end_ms, 8)
+    assert contents(folder) == before
+    done = ptn_backtest(*command, cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    assert "tables and report are written by: ptn-backtest continue runs/lean" in done.stdout
+    events = pq.read_table(workplace / "runs/whole/events.parquet")
+    then = [e["time_ms"] for e in events.to_pylist() if first_ms < e["time_ms"] <= end_ms]
+    assert [event["time_ms"] for event in said["events"]] == then
+    assert then
+    assert contents(folder) == before
+    done = ptn_backtest("continue", "runs/lean", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    told = contents(folder)
+    assert told == {**whole, "warnings": told["warnings"]}
 
 
 def killed(*arguments: str, cwd: Path, name: str, at_path: int) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,11 +15,11 @@ from ptn_backtest.clock import NEVER_MS
 from ptn_backtest.sources.bundled import BundledPositionSource, bundled_candles
 from ptn_backtest.sources.checkpoint_file import write_list
 
-WITHOUT = {"candles pull", "serve", "export", "plot", "completion", "candles synthetic"}
-"""Commands that need a network, stay, or write a file and have nothing else to tell."""
-
-WITHOUT_BUNDLE = {"bundle run", "bundle export"}
-"""What they write is the document."""
+WITHOUT = {
+    "serve": "it stays, and answers browsers",
+    "completion": "what it prints is a program for a shell",
+}
+"""Commands without --json, and why."""
 
 COMMANDS = {
     "doctor --use-test-positions": 0,
@@ -32,6 +33,9 @@ COMMANDS = {
     "candles list candles": 0,
     "candles compare candles candles": 0,
     "candles import fresh BTCUSD_1m.csv": 0,
+    "candles synthetic candles": 0,
+    "candles pull fresh --for test --provider massive --dry-run": 0,
+    "candles pull-quotes fresh --for test --provider massive --dry-run": 0,
     "rules list": 0,
     "rules show 2025-11": 0,
     "rules diff 2025-07 2025-11": 1,
@@ -40,7 +44,11 @@ COMMANDS = {
     "compare runs/first runs/first": 0,
     "explain runs/first 5TestTraderAn": 0,
     'query runs/first "SELECT 1 AS one"': 0,
+    "export runs/first --csv tables": 0,
+    "plot runs/first 5TestTraderAn --out trader.svg": 0,
     "bundle check bundle": 0,
+    "bundle run bundle": 0,
+    "bundle export other --use-test-positions --end 2025-09-10": 0,
 }
 """Command and exit code."""
 
@@ -76,19 +84,35 @@ def test_a_document(command: str, folder: Path, monkeypatch: pytest.MonkeyPatch)
     assert "\x1b" not in done.output
 
 
-def test_every_command_is_here() -> None:
-    covered = {" ".join(shlex.split(command)[:2]) for command in COMMANDS}
-    covered |= {command.split()[0] for command in COMMANDS}
-    context = click.Context(cli)
-    for name in cli.list_commands(context):
-        command = cli.get_command(context, name)
-        names = (
-            [f"{name} {inner}" for inner in command.commands]
-            if isinstance(command, click.Group)
-            else [name]
-        )
-        for each in names:
-            assert each in covered | WITHOUT | WITHOUT_BUNDLE, each
+def all_commands(group: click.Group, before: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Every command with its whole name, however deep; groups load theirs when asked."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from all_commands(command, f"{before}{name} ")
+        else:
+            yield f"{before}{name}", command
+
+
+@pytest.fixture(scope="module")
+def commands() -> dict[str, click.Command]:
+    assert isinstance(cli, click.Group)
+    return dict(all_commands(cli))
+
+
+def test_every_command_that_prints_results_has_it(commands: dict[str, click.Command]) -> None:
+    assert WITHOUT.keys() < commands.keys()
+    for name, command in commands.items():
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert ("--json" in options) != (name in WITHOUT), name
+
+
+def test_every_command_is_here(commands: dict[str, click.Command]) -> None:
+    for name in commands:
+        tried = any(f"{line} ".startswith(f"{name} ") for line in COMMANDS)
+        assert tried != (name in WITHOUT), name
 
 
 def test_the_summary_of_a_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,3 +147,17 @@ def test_what_bash_is_offered() -> None:
     done = CliRunner(env=environment).invoke(cli, [], prog_name="ptn-backtest")
 
     assert "plain,compare" in done.stdout
+
+
+def test_a_bundles_results_are_a_document_already(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    done = CliRunner().invoke(cli, shlex.split("bundle run bundle --output - --json"))
+    assert done.exit_code == 2
+    assert "leave out --json" in done.output
+    done = CliRunner().invoke(cli, shlex.split("bundle run bundle --output -"))
+    results = json.loads(done.stdout)
+    summary = json.loads(CliRunner().invoke(cli, shlex.split("bundle run bundle --json")).stdout)
+    assert {each["miner_hotkey"] for each in summary["traders"]} == results["ledgers"].keys()
+    assert sum(each["positions"] for each in summary["traders"]) == len(results["positions"])

@@ -1,7 +1,9 @@
 """`serve` as a user starts and ends it."""
 
+import gc
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -82,3 +84,13 @@ def test_what_cannot_be_served(runs: Path, tmp_path: Path, monkeypatch: pytest.M
     without = failed(runs)
     assert isinstance(without, SourceUnavailable)
     assert "pip install 'ptn-backtest[web]'" in str(without)
+
+
+def test_a_port_in_use(runs: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = CliRunner().invoke(cli, ["serve", str(runs), "--port", str(port)])
+    assert isinstance(done.exception, ConfigError)
+    assert f"cannot listen on 127.0.0.1, port {port}" in str(done.exception)
+    assert "Give another --port (0 takes a free one)" in str(done.exception)
+    gc.collect()  # a socket that nobody closed would warn now

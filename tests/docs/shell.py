@@ -7,8 +7,10 @@ import logging
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +26,10 @@ MAY_FIND_SOMETHING = re.compile(
     r"positions (audit|check|check-orders)|candles (check|compare))\b"
 )
 """Commands that exit with 1 where they find something, which is no failure."""
+
+
+SERVES = re.compile(r"ptn-backtest serve\b")
+"""A command that goes on until it is interrupted."""
 
 
 @dataclass
@@ -48,7 +54,9 @@ class Shell:
         if first == "export":
             self._export(text)
             return ""
-        if first == "ptn-backtest" and "|" not in re.sub(r"\"[^\"]*\"|'[^']*'", "", text):
+        if SERVES.match(text):
+            code, output = self._served(text)
+        elif first == "ptn-backtest" and "|" not in re.sub(r"\"[^\"]*\"|'[^']*'", "", text):
             code, output = self._ours(text)
         else:
             code, output = self._bash(text)
@@ -108,6 +116,31 @@ class Shell:
             check=False,
         )
         return done.returncode, done.stdout
+
+    def _served(self, text: str) -> tuple[int, str]:
+        """Start a server, open the page that it names, and end it as Ctrl-C does."""
+        words = shlex.split(self._expanded(text), comments=True)
+        if "--port" not in words:
+            words += ["--port", "0"]  # another test may serve on the usual one
+        with subprocess.Popen(
+            words,
+            cwd=self.folder,
+            env={**os.environ, **self.environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as server:
+            assert server.stdout is not None
+            try:
+                said = server.stdout.readline()
+                address = re.search(r"http://\S+", said)
+                if address:
+                    urllib.request.urlopen(address[0]).close()  # noqa: S310 - our own address
+                    server.send_signal(signal.SIGINT)
+                code = server.wait(60)
+                return code, said + server.stdout.read()
+            finally:
+                server.kill()
 
     def _expanded(self, text: str) -> str:
         """With variables, except in single quotes."""

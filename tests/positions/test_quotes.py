@@ -52,7 +52,8 @@ def test_what_candles_lack_is_said_per_pair() -> None:
     )
     assert euro == (
         "EURUSD: no bid and ask in the candles for 2 of 3 orders; 1 keep the recorded ones, "
-        "1 have none: import candles with the columns bid and ask"
+        "1 have none: bring them ('ptn-backtest candles pull-quotes'), or import candles with the "
+        "columns bid and ask"
     )
     assert report.counts == {
         "quotes_filled": 1,

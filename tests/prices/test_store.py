@@ -220,7 +220,7 @@ def test_another_format_is_not_read(store, change, message):
 
 def test_a_broken_store_json_is_named(store):
     (store.root / "store.json").write_text("{")
-    with pytest.raises(CandleError, match=r"store\.json cannot be read"):
+    with pytest.raises(CandleError, match=r"store\.json is damaged"):
         CandleStore(store.root)
 
 

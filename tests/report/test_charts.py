@@ -1,5 +1,3 @@
-import re
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,57 +5,16 @@ from hypothesis import strategies as st
 
 from ptn_backtest.clock import DAY_MS, HOUR_MS
 from ptn_backtest.report.charts import (
-    MOST_POINTS,
-    SIZE,
-    drawdown_chart,
-    line_chart,
     nice_ticks,
-    return_chart,
-    sparkline,
     stack_chart,
-    thin,
     time_ticks,
 )
-from ptn_backtest.results.statistics import EquityCurve, equity_curve
+from ptn_backtest.report.curve_data import curve_table, thin
+from ptn_backtest.results.statistics import equity_curve
+from tests.report.decoded import column
 from tests.results.made_runs import MIDNIGHT_MS, ledger
 
-
-def points_of(path: str) -> list[tuple[int, int]]:
-    """The points of a path of relative steps."""
-    start, _, steps = path.removeprefix("M").partition("l")
-    numbers = np.array([*start.split(), *re.findall(r"-?\d+", steps)], dtype=int)
-    return [(int(x), int(y)) for x, y in np.cumsum(numbers.reshape(-1, 2), axis=0)]
-
-
-def test_a_curve_spans_the_chart() -> None:
-    # 0 %, +2 %, -2 %, +4 %: the range has 6 % of room beyond both ends
-    chart = return_chart(equity_curve(ledger([1.02, 0.98, 1.04])))
-    points = points_of(chart.line)
-    assert [x for x, _ in points] == [0, 272, 636, 1000]  # 9, 21 and 33 of 33 hours
-    top, bottom = 0.0436, -0.0236
-    expected = [(top - value) / (top - bottom) * SIZE for value in (0, 0.02, -0.02, 0.04)]
-    assert [y for _, y in points] == [round(y) for y in expected]
-    assert chart.zero == points[0][1]
-    assert [tick.label for tick in chart.y_ticks] == ["-2%", "0%", "2%", "4%"]
-
-
-def test_a_drawdown_hangs_from_zero() -> None:
-    chart = drawdown_chart(equity_curve(ledger([1.0, 0.9])))
-    assert chart.zero == 0
-    assert chart.y_ticks[-1].label == "0%"
-
-
-@pytest.mark.parametrize("values", [[1.0], [1.0, 1.0], [1e-9, 1e-9], [1.0, 1.0000001]])
-def test_curves_that_hardly_move_can_be_drawn(values: list[float]) -> None:
-    curve = equity_curve(ledger(values))
-    for path in (return_chart(curve).line, drawdown_chart(curve).line, sparkline(curve)):
-        assert re.fullmatch(r"M\d+ \d+(l(-?\d+ ?)+|H1000)", path)
-
-
-def test_one_instant_shows_as_a_level() -> None:
-    curve = equity_curve(ledger([1.02]))
-    instant = EquityCurve(*(getattr(curve, name)[:1] for name in EquityCurve.__slots__))
-    assert re.fullmatch(r"M0 \d+H1000", return_chart(instant).line)
+MOST_POINTS = 300
 
 
 @given(
@@ -94,15 +51,6 @@ def test_times_are_round_and_name_a_new_year() -> None:
     assert time_ticks(MIDNIGHT_MS, MIDNIGHT_MS + 4 * HOUR_MS)[1] == (MIDNIGHT_MS + HOUR_MS, "01:00")
 
 
-def test_a_drawdown_chart_has_room_for_its_limit() -> None:
-    # 2 % of drawdown under a limit of 10 %: the range is 0 to -10.6 %
-    chart = drawdown_chart(equity_curve(ledger([1.0, 0.98])), limit=0.1)
-    assert chart.limit == round(0.1 / 0.106 * SIZE)
-    assert points_of(chart.line)[-1] == (SIZE, round(0.02 / 0.106 * SIZE))
-    assert chart.y_ticks[0].label == "-10%"
-    assert drawdown_chart(equity_curve(ledger([1.0, 0.98]))).limit is None
-
-
 def test_counts_stand_on_each_other_and_hold_until_the_next() -> None:
     times = np.array([0, 5, 10]) * DAY_MS
     counts = {"main": np.array([0, 1, 2]), "challenge": np.array([4, 3, 1]), "none": np.zeros(3)}
@@ -117,22 +65,17 @@ def test_counts_stand_on_each_other_and_hold_until_the_next() -> None:
     ]  # fmt: skip
 
 
-def test_lines_have_gaps_where_nothing_is_known() -> None:
-    times = np.arange(5) * DAY_MS
-    values = np.array([1.0, 0.5, np.nan, np.nan, 0.5])
-    (line,) = line_chart(times, {"crypto": values}).series
-    top = 1.06
-    first, half = round((top - 1) / top * SIZE), round((top - 0.5) / top * SIZE)
-    assert line.path == f"M0 {first}l250 {half - first}M1000 {half}h1"
-
-
-def test_the_best_rank_is_at_the_top() -> None:
-    chart = line_chart(np.arange(3) * DAY_MS, {"rank": np.array([11.0, 1.0, 6.0])}, best=1.0)
-    assert points_of(chart.series[0].path) == [(0, 1000), (500, 0), (1000, 500)]
-    assert (chart.y_ticks[0].at, chart.y_ticks[0].label) == (0.0, "1")
-
-
-@pytest.mark.parametrize("value", [0.0, 1.0])
-def test_a_level_line_has_only_its_ends(value: float) -> None:
-    (line,) = line_chart(np.arange(90) * DAY_MS, {"crypto": np.full(90, value)}, 30).series
-    assert [x for x, _ in points_of(line.path)] == [0, 1000]
+@pytest.mark.parametrize("length", [700, 1_900])
+def test_a_long_curve_keeps_its_ends_and_extremes(length: int) -> None:
+    long = ledger(np.random.default_rng(length).uniform(0.5, 1.5, length).tolist())
+    curve = equity_curve(long)
+    table = curve_table([long, ledger([1.1])])
+    kept, few = column(table, "value")
+    assert (len(kept) <= 600, len(few)) == (True, 2)
+    about = pytest.approx
+    span = curve.value.max() - curve.value.min()
+    for pick in (min, max):
+        assert pick(kept) == about(pick(curve.value), abs=span * 1e-4)
+        deepest = pick(column(table, "drawdown")[0])
+        assert deepest == about(pick(curve.drawdown), abs=1e-4)
+    assert (kept[0], kept[-1]) == about((curve.value[0], curve.value[-1]), abs=span * 1e-4)

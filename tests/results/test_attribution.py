@@ -28,6 +28,7 @@ from ptn_backtest.results.attribution import (
     part_sums,
     slippage_logs,
 )
+from ptn_backtest.results.position_index import position_index
 from ptn_backtest.results.run_folder import read_run, write_run
 from ptn_backtest.results.tables import checkpoint_table
 from ptn_backtest.rulebook import DEFAULT_RULEBOOK
@@ -147,7 +148,7 @@ def ledgers_of(positions: list[Position], *, moving: bool = False) -> dict[str, 
 
 def slippage_logs_of(positions: list[Position]) -> dict[str, SlippageLog]:
     replayed = list(map(ReplayedPosition, positions, replay_all(positions)))
-    return slippage_logs(replayed, log_of(*positions)).get("5H", {})
+    return slippage_logs(position_index(replayed), log_of(*positions)).get("5H", {})
 
 
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])

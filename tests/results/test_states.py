@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from ptn_backtest.backtest import legs
+from ptn_backtest.backtest.leg_keeping import EarlierOrdersChanged
 from ptn_backtest.backtest.legs import Leg, StoredRules
 from ptn_backtest.backtest.manager import BacktestManager, update_times
 from ptn_backtest.clock import DAY_MS, HOUR_MS, MINUTE_MS
@@ -53,6 +55,8 @@ def opened(
     positions: Sequence[Position],
     candles: CandleStore,
     events: Sequence[PlagiarismEvent] | None = None,
+    *,
+    results: bool = True,
 ) -> BacktestManager:
     return BacktestManager(
         PositionManager(positions),
@@ -63,6 +67,7 @@ def opened(
         account_sizes=BundledPositionSource().read_account_sizes(),
         plagiarism_events=flagged(positions) if events is None else events,
         store=StateFolder(folder),
+        results=results,
     )
 
 
@@ -163,21 +168,32 @@ def test_a_stopped_replay_goes_on_to_the_same_result(
     assert all_of(again) == through
 
 
+@pytest.mark.parametrize(
+    ("results", "whole_every"),
+    [(True, 30), (False, 30), (False, 4)],
+    ids=["with results", "states only", "states only, some of them whole"],
+)
 def test_day_by_day_is_at_once(
     positions: list[Position],
     candles: CandleStore,
     through: Mapping[str, Any],
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    results: bool,
+    whole_every: int,
 ) -> None:
     """Each day with no more than the orders of then: what comes later makes no difference."""
+    monkeypatch.setattr(legs, "WHOLE_EVERY", whole_every)
     StateFolder.begin(tmp_path, {}, [TIMES[:3]])
     for i, t_ms in enumerate(TIMES[2:]):
         if i:
             StateFolder(tmp_path).extend([(t_ms,)])
-        known = [p for p in positions if p.open_ms <= t_ms]
-        manager = opened(tmp_path, known, candles, flagged(positions))
+        last = t_ms == TIMES[-1]
+        gone = () if results or last else StateFolder(tmp_path).gone()
+        known = [p for p in positions if p.open_ms <= t_ms and p.miner_hotkey not in gone]
+        manager = opened(tmp_path, known, candles, flagged(positions), results=results or last)
         units = built(manager)
-        assert {end for _, end in units} <= {t_ms}
+        assert {end for _, end in units} == ({t_ms} if units else set())
     told = all_of(manager)
     told["warnings"] = through["warnings"]  # each day says what it lacked
     assert told == through
@@ -225,13 +241,13 @@ def changed(
 def test_what_changed_late_rebuilds_one_trader_from_the_state_before(
     positions: list[Position], candles: CandleStore, tmp_path: Path, change: str
 ) -> None:
-    mine, other, legs = tmp_path / "mine", tmp_path / "other", legs_of(TIMES, 4)
+    mine, other, cut = tmp_path / "mine", tmp_path / "other", legs_of(TIMES, 4)
     events = flagged(positions)
-    StateFolder.begin(mine, {}, legs)
+    StateFolder.begin(mine, {}, cut)
     first = opened(mine, positions, candles)
     first.run(**ALL)
     hotkey, now = changed(positions, change, first.network.state.eliminations)
-    StateFolder.begin(other, {}, legs)
+    StateFolder.begin(other, {}, cut)
     fresh = opened(other, now, candles, events)
     fresh.run(**ALL)
     again = opened(mine, now, candles, events)
@@ -242,6 +258,30 @@ def test_what_changed_late_rebuilds_one_trader_from_the_state_before(
     if "was not there" not in change:  # its ledgers may be needed from the beginning, to be ranked
         assert min(end for _, end in units) > START_MS + 8 * DAY_MS
     assert built(opened(mine, now, candles, events)) == []
+
+
+def test_without_results_a_late_order_asks_for_everybody(
+    positions: list[Position], candles: CandleStore, tmp_path: Path
+) -> None:
+    whole = month(positions, candles)
+    whole.run(**ALL)
+    hotkey, now = changed(positions, "an order at another price", whole.network.state.eliminations)
+    first_ms = next(
+        t
+        for t in TIMES
+        if any(p not in now and p.orders[0].processed_ms < t - DAY_MS for p in positions)
+    )
+    StateFolder.begin(tmp_path, {}, legs_of([t for t in TIMES if t <= first_ms], 4))
+    opened(tmp_path, positions, candles).run(**ALL)
+    StateFolder(tmp_path).extend([tuple(t for t in TIMES if t > first_ms)])
+    gone = StateFolder(tmp_path).gone()
+    assert hotkey not in gone
+    staying = [p for p in now if p.miner_hotkey not in gone]
+    with pytest.raises(EarlierOrdersChanged, match="all of the traders are needed"):
+        opened(tmp_path, staying, candles, flagged(positions), results=False)
+    staying = [p for p in positions if p.miner_hotkey not in gone]
+    manager = opened(tmp_path, staying, candles, flagged(positions), results=False)
+    assert manager.n_legs_before == StateFolder(tmp_path).n_done()
 
 
 def test_a_late_plagiarism_event_is_noticed(

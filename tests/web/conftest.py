@@ -1,27 +1,17 @@
-"""A folder of runs, a server of it per module, and one real browser per session."""
+"""A folder of runs, and a server of it per module."""
 
 import json
-import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from selenium import webdriver
-from selenium.webdriver.chrome.options import Options
-from selenium.webdriver.chrome.service import Service
-from selenium.webdriver.common.action_chains import ActionChains
-from selenium.webdriver.common.by import By
-from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.ui import WebDriverWait
 
 from ptn_backtest.backtest.config import BacktestConfig
 from ptn_backtest.backtest.run import run_backtest
 from ptn_backtest.positions.rejection import Reason, Rejection
 from ptn_backtest.results.run_folder import write_run
 from ptn_backtest.results.states import StateFolder
-from tests.conftest import cannot_run
 from tests.results.made_networks import EVENTS, network_run
 from tests.results.made_runs import ledger, position
 from tests.web.served import Served, serving
@@ -96,101 +86,3 @@ def store_leg(folder: Path, leg: int) -> None:
     """Let a leg appear as done."""
     for part in ("ledgers", "rules"):
         (folder / "states" / f"{leg:04}.{part}").mkdir()
-
-
-@dataclass
-class Browser:
-    """A headless Chromium, and what it said and asked for since it was looked at last."""
-
-    driver: webdriver.Chrome
-
-    def open(self, address: str) -> None:
-        """Load a page."""
-        self.driver.get(address)
-
-    def all(self, css: str) -> list[WebElement]:
-        """Elements by selector."""
-        return self.driver.find_elements(By.CSS_SELECTOR, css)
-
-    def one(self, css: str) -> WebElement:
-        """The first element."""
-        return self.driver.find_element(By.CSS_SELECTOR, css)
-
-    def wait(self, until: Any, seconds: float = 20) -> Any:
-        """What a function of this browser gives, once it is true."""
-        return WebDriverWait(self.driver, seconds).until(lambda _: until(self))
-
-    def press(self, *keys: str) -> None:
-        """Type where the focus is."""
-        for key in keys:
-            # as a keyboard does, whatever has the focus: no element need be ready for it
-            ActionChains(self.driver).send_keys(key).perform()
-
-    def rows(self, table: str) -> list[list[str]]:
-        """The texts of a table's visible rows."""
-        script = """return [...document.querySelectorAll(arguments[0] + ' tbody tr:not([hidden])')]
-            .map((row) => [...row.cells].map((cell) => cell.innerText.trim()))"""
-        found: list[list[str]] = self.driver.execute_script(script, table)
-        return found
-
-    def errors(self) -> list[str]:
-        """What the console said since the last call: errors, and violations of the policy."""
-        return [str(one["message"]) for one in self.driver.get_log("browser")]
-
-    def asked_for(self) -> list[str]:
-        """Addresses that were asked for since the last call."""
-        found = []
-        for entry in self.driver.get_log("performance"):
-            message = json.loads(entry["message"])["message"]
-            if message["method"] == "Network.requestWillBeSent":
-                found.append(str(message["params"]["request"]["url"]))
-        return found
-
-    def size(self, width: int, height: int = 900) -> None:
-        """Be a window of this size."""
-        self.driver.execute_cdp_cmd(
-            "Emulation.setDeviceMetricsOverride",
-            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600},
-        )
-
-    def dark(self, on: bool) -> None:
-        """Prefer a dark page, or a light one."""
-        value = "dark" if on else "light"
-        self.driver.execute_cdp_cmd(
-            "Emulation.setEmulatedMedia",
-            {
-                "features": [
-                    {"name": "prefers-color-scheme", "value": value},
-                    {"name": "prefers-reduced-motion", "value": "reduce"},  # clicks aim at rest
-                ]
-            },
-        )
-
-
-@pytest.fixture(scope="session")
-def _chromium() -> Iterator[Browser]:
-    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (program and driver):
-        cannot_run("no Chromium to test with: apt-get install chromium chromium-driver")
-    options = Options()
-    options.binary_location = program
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    # tests need no network beside the server's, and must not wait for it
-    options.add_argument("--disable-background-networking")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    chrome = webdriver.Chrome(options=options, service=Service(driver))
-    yield Browser(chrome)
-    chrome.quit()
-
-
-@pytest.fixture
-def browser(_chromium: Browser) -> Browser:
-    """The session's browser, wide and light, its logs empty."""
-    _chromium.open("about:blank")
-    _chromium.driver.delete_all_cookies()
-    _chromium.size(1280)
-    _chromium.dark(on=False)
-    _chromium.errors()
-    _chromium.asked_for()
-    return _chromium

@@ -9,7 +9,7 @@ import pytest
 from ptn_backtest.errors import ConfigError
 from ptn_backtest.web import query_page
 from ptn_backtest.web import server as web_server
-from tests.web.conftest import Browser
+from tests.browser import Browser
 from tests.web.served import Served, serving
 
 TOKEN = "a-token/of&twenty+letters"  # noqa: S105 - of these tests

@@ -8,7 +8,8 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 from ptn_backtest import load_run
-from tests.web.conftest import Browser, begin_unfinished, store_leg
+from tests.browser import Browser
+from tests.web.conftest import begin_unfinished, store_leg
 from tests.web.served import Served, serving
 
 BRUNO = "5TestTraderBruno" + "x" * 32
@@ -137,7 +138,7 @@ def test_two_runs_compared(browser: Browser, server: Served) -> None:
 def test_a_query(browser: Browser, server: Served) -> None:
     browser.open(f"{server.address}/query?run=real")
     browser.one("#sql").send_keys("SELECT kind, count(*) AS n FROM events GROUP BY 1 ORDER BY 1")
-    browser.press(Keys.CONTROL + Keys.ENTER)
+    browser.press(Keys.ENTER, holding=Keys.CONTROL)
     browser.wait(lambda b: b.all("#answer"))
     assert ["ENTERED", "6"] in browser.rows("#answer")
     browser.open(

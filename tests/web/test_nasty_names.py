@@ -5,7 +5,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.web.conftest import NASTY_HOTKEY, NASTY_RUN, Browser
+from tests.browser import Browser
+from tests.web.conftest import NASTY_HOTKEY, NASTY_RUN
 from tests.web.served import Served
 
 

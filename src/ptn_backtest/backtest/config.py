@@ -11,11 +11,12 @@ from typing import Any, Literal
 
 from ptn_backtest.backtest.execution import ParallelizationMode
 from ptn_backtest.backtest.legs import LEG_UPDATES
-from ptn_backtest.clock import DAY_MS, parse_time
+from ptn_backtest.clock import DAY_MS, format_time, parse_time
 from ptn_backtest.errors import CandleError, ConfigError, UnknownTradePair
 from ptn_backtest.ledger.checkpoint import WINDOW_MS
 from ptn_backtest.positions.what_if import WhatIf
 from ptn_backtest.prices.place import checked_place
+from ptn_backtest.prices.providers.conventions import URL_VARIABLES
 from ptn_backtest.rulebook import DEFAULT_NAME, SHIPPED, Rulebook, load_rulebook, with_rules
 from ptn_backtest.sources.passwords import hide_passwords
 from ptn_backtest.trade_pairs import TradePair
@@ -23,6 +24,9 @@ from ptn_backtest.trade_pairs import TradePair
 ENVIRONMENT_PREFIX = "PTN_BACKTEST_"
 
 _URL_VARIABLE = f"{ENVIRONMENT_PREFIX}DATABASE_URL"
+
+_OF_PROVIDERS = frozenset(URL_VARIABLES.values())
+"""Variables with the prefix that are no settings of a run, but of `candles pull`."""
 
 _OUTSIDE = ("output", "run_name", "overwrite", "plots", "parallel_mode", "state_interval")
 """Settings that change no figure."""
@@ -172,7 +176,8 @@ def read_config(
 
     Args:
         file: TOML; relative paths in it are relative to its folder.
-        environment: variables `PTN_BACKTEST_<SETTING>`; others are ignored.
+        environment: variables `PTN_BACKTEST_<SETTING>`; others, and providers' addresses, are
+            ignored.
         options: by setting name; those not given are absent.
 
     Raises:
@@ -188,7 +193,7 @@ def read_config(
             parsed = Path(os.path.normpath(file.parent / parsed))
         values[name] = parsed
     for variable, text in environment.items():
-        if variable.startswith(ENVIRONMENT_PREFIX):
+        if variable.startswith(ENVIRONMENT_PREFIX) and variable not in _OF_PROVIDERS:
             name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
             values[name] = _parse(name, text, f"environment variable {variable}")
     for name, value in options.items():
@@ -246,7 +251,20 @@ def check_config(config: BacktestConfig) -> None:
         raise ConfigError(f"interval_ms = {config.interval_ms} is not above 0")
     start, end = config.start_time_ms, config.end_time_ms
     if start is not None and end is not None and start > end:
-        raise ConfigError(f"start_time_ms = {start} is later than end_time_ms = {end}")
+        raise ConfigError(
+            f"start_time_ms = {start} ({format_time(start)}) is later than end_time_ms = {end} "
+            f"({format_time(end)}): have they changed places?"
+        )
+    if config.run_name is not None and not _is_plain_name(config.run_name):
+        raise ConfigError(
+            f"run_name = {config.run_name!r} is no name of a folder: leave out slashes, and dots at its "
+            "start, and say with output where run folders go"
+        )
+
+
+def _is_plain_name(name: str) -> bool:
+    """Whether a run folder of this name lies in the output folder itself, and is seen there."""
+    return bool(name.strip()) and not name.startswith(".") and not set(name) & set("/\\\0")
 
 
 def _read_toml(file: Path) -> dict[str, Any]:
@@ -255,8 +273,11 @@ def _read_toml(file: Path) -> dict[str, Any]:
             return tomllib.load(stream)
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{file}: not a TOML file: {error}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(
+            f"{file}: not a TOML file: {error}. It has lines such as use_test_positions = true; see "
+            "examples/demo.toml and docs/configuration.md"
+        ) from None
 
 
 def _parse(name: str, value: Any, where: str) -> Any:  # noqa: ANN401 - that is what it finds out

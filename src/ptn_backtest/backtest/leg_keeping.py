@@ -1,6 +1,6 @@
 """Between a replay and the store of its legs: what need not be done again, and what is kept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ptn_backtest.backtest.legs import (
@@ -15,17 +15,23 @@ from ptn_backtest.backtest.legs import (
     n_unchanged,
 )
 from ptn_backtest.backtest.network import Network
+from ptn_backtest.clock import format_time
 from ptn_backtest.errors import BacktestError, LedgerError
-from ptn_backtest.ledger.delta import apply_delta, delta_of, state_after
+from ptn_backtest.ledger.delta import LedgerDelta, apply_delta, delta_of, state_after
 from ptn_backtest.ledger.history import LedgerHistory
 from ptn_backtest.ledger.manager import TraderOutcome, TraderUnit
 from ptn_backtest.ledger.order_digest import orders_digest
 from ptn_backtest.ledger.state import NEW, LedgerState
 from ptn_backtest.ledger.timeline import TraderTimeline
+from ptn_backtest.prices.fingerprint import NO_CANDLES, CandleSum
 from ptn_backtest.sources.plagiarism import PlagiarismEvent
 
 Outcome = TraderOutcome | BacktestError
 _NO_HISTORY = LedgerHistory()
+
+
+class EarlierOrdersChanged(LedgerError):  # noqa: N818 - reads as what it is
+    """Legs are to be done again, for which the traders that left since then are needed, too."""
 
 
 @dataclass(slots=True)
@@ -36,6 +42,8 @@ class LegKeeper:
         store: where they are kept.
         timelines: {hotkey: orders}.
         plagiarism: recorded events.
+        results: whether the ledgers of those who left, and what happened, are wanted too; without
+            them only what further legs need is read, and `timelines` need not have who left.
         legs: update times of each.
         n_done: legs, from the first on, that the store has as they would be computed now.
         left: {hotkey: its row} of traders that left in legs before.
@@ -47,6 +55,7 @@ class LegKeeper:
     store: LegStore
     timelines: Mapping[str, TraderTimeline]
     plagiarism: Sequence[PlagiarismEvent]
+    results: bool = True
     legs: Sequence[Leg] = field(init=False)
     n_done: int = field(init=False)
     left: dict[str, StoredTrader] = field(default_factory=dict)
@@ -56,7 +65,24 @@ class LegKeeper:
 
     def __post_init__(self) -> None:
         self.legs = self.store.legs()
-        self.n_done = n_unchanged(self.store, self.timelines, self.plagiarism)
+        n_stored = self.store.n_done()
+        gone: Collection[str] = ()
+        if n_stored and not self.results:
+            gone = self.store.standing(n_stored - 1).state.eliminations.keys()
+        self.n_done = n_unchanged(self.store, self.timelines, self.plagiarism, frozenset(gone))
+        if self.n_done < n_stored and not self.results:
+            raise EarlierOrdersChanged(
+                f"orders up to {format_time(self.legs[n_stored - 1][-1])} are not those that the "
+                "stored legs were built from: all of the traders are needed"
+            )
+
+    def summed(self) -> tuple[int, CandleSum]:
+        """How many of the done legs have a fingerprint of their candles, and that fingerprint."""
+        for n_legs in range(self.n_done, 0, -1):
+            candles = self.store.notes(n_legs - 1).candles
+            if candles is not None:
+                return n_legs, candles
+        return 0, NO_CANDLES
 
     def recall(self, network: Network) -> tuple[dict[str, LedgerState], dict[str, str], LegNotes]:
         """Put the network where the done legs leave it.
@@ -64,29 +90,50 @@ class LegKeeper:
         Returns:
             {hotkey: state}, {hotkey: why it was set aside}, and what was read.
         """
-        states: dict[str, LedgerState] = {}
+        if not self.n_done:
+            return {}, {}, LegNotes()
+        last = self.n_done - 1
+        rules = self.store.standing(last)
+        network.state, self.idle = rules.state, rules.idle
+        for hotkey, (orders, until_ms) in self.store.digests(last).items():
+            if hotkey in rules.state.eliminations:
+                self.left[hotkey] = StoredTrader(orders, until_ms)
+        # a whole leg is going to hold everything
+        results = self.results or any(map(is_whole, range(self.n_done, len(self.legs))))
+        gone = frozenset() if results else rules.state.eliminations.keys()
+        chains: dict[str, list[LedgerDelta]] = {}
         failed: dict[str, str] = {}
         for leg in legs_to_read(self.n_done):
-            rows, rules = self.store.ledgers(leg), self.store.rules(leg)
-            before = dict(states)
-            for hotkey, row in rows.items():
+            for hotkey, row in self.store.ledgers(leg, gone).items():
                 if row.delta is not None:
-                    states[hotkey] = state_after(states.get(hotkey, NEW), row.delta)
+                    chains.setdefault(hotkey, []).append(row.delta)
                 if row.error is not None:
                     failed[hotkey] = row.error
-                    states.pop(hotkey, None)
-                if row.until_ms < self.legs[leg][-1] or hotkey in rules.leavers:
-                    self.left[hotkey] = StoredTrader(row.orders, row.until_ms)
-            for hotkey, delta in rules.leavers.items():
-                states[hotkey] = state_after(before.get(hotkey, NEW), delta)
-            network.state = rules.state
-            network.events += rules.events
-            network.scores += rules.scores
-            network.competitions += rules.competitions
-            self.idle = rules.idle
-        network.close_again(self.timelines)
-        notes = self.store.notes(self.n_done - 1) if self.n_done else LegNotes()
-        return states, failed, notes
+                    chains.pop(hotkey, None)
+            if results:
+                self._recall_results(leg, network, chains)
+        if self.results:
+            network.close_again(self.timelines)
+        states = {hotkey: state_after(NEW, *chain) for hotkey, chain in chains.items()}
+        return states, failed, self.store.notes(last)
+
+    def _recall_results(
+        self, leg: int, network: Network, chains: dict[str, list[LedgerDelta]]
+    ) -> None:
+        """What happened in a leg; whoever left in it went only a part of it."""
+        rules, digests = self.store.rules(leg), self.store.digests(leg)
+        network.events += rules.events
+        network.scores += rules.scores
+        network.competitions += rules.competitions
+        for hotkey, delta in rules.leavers.items():
+            chain = chains.setdefault(hotkey, [])
+            if digests[hotkey][1] == self.legs[leg][-1]:  # it was there when the leg began
+                chain.pop()
+            chain.append(delta)
+
+    def keep_notes(self, notes: LegNotes) -> None:
+        """Replace the notes of the last leg that was done before."""
+        self.store.keep_notes(self.n_done - 1, notes)
 
     def begin(self, leg: int, units: Sequence[TraderUnit], network: Network) -> dict[str, Outcome]:
         """{hotkey: outcome} of a leg's units that the store has."""

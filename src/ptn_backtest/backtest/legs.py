@@ -6,7 +6,7 @@ as the trader's orders up to its end are the same. The rules of a leg follow fro
 
 import hashlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -77,13 +77,13 @@ class LegNotes:
     """What a replay read, from its beginning to the end of a leg.
 
     Attributes:
-        candles: fingerprint of the candles.
+        candles: fingerprint of the candles; None where only a part of them was read.
         warnings: sentences on what it had to do without.
         planned_until_ms: end of the replay for which these warnings were made.
         plagiarism: fingerprint of the recorded plagiarism events.
     """
 
-    candles: CandleSum = NO_CANDLES
+    candles: CandleSum | None = NO_CANDLES
     warnings: tuple[str, ...] = ()
     planned_until_ms: int = 0
     plagiarism: str = ""
@@ -104,16 +104,26 @@ class LegStore(Protocol):
         """{hotkey: `orders` and `until_ms`} of a stored leg; {} without it."""
         ...
 
-    def ledgers(self, leg: int) -> Mapping[str, StoredTrader]:
-        """{hotkey: its leg}; {} where it is not stored."""
+    def ledgers(
+        self, leg: int, without: Collection[str] = frozenset()
+    ) -> Mapping[str, StoredTrader]:
+        """{hotkey: its leg}, but for some traders; {} where it is not stored."""
         ...
 
     def rules(self, leg: int) -> StoredRules:
         """What the rules made of a leg that is done."""
         ...
 
+    def standing(self, leg: int) -> StoredRules:
+        """As `rules`, but only `state` and `idle`: what further legs need."""
+        ...
+
     def notes(self, leg: int) -> LegNotes:
         """What was read up to the end of a stored leg."""
+        ...
+
+    def keep_notes(self, leg: int, notes: LegNotes) -> None:
+        """Replace the notes of a stored leg."""
         ...
 
     def keep_ledgers(self, leg: int, ledgers: Mapping[str, StoredTrader], notes: LegNotes) -> None:
@@ -141,18 +151,27 @@ def n_unchanged(
     store: LegStore,
     timelines: Mapping[str, TraderTimeline],
     plagiarism: Sequence[PlagiarismEvent] = (),
+    settled: Collection[str] = frozenset(),
 ) -> int:
-    """How many stored legs, from the first on, follow from orders and events as they are now."""
+    """How many stored legs, from the first on, follow from orders and events as they are now.
+
+    Args:
+        store: the legs.
+        timelines: {hotkey: orders}.
+        plagiarism: recorded events.
+        settled: traders whose orders are taken to be those that the legs were built from.
+    """
     n_done, legs = store.n_done(), store.legs()
     changed: list[str] = []
     # what counts is all up to a leg's end, so legs before one that holds do too
     for leg in reversed(range(n_done)):
         stored = store.digests(leg)
-        found = list(changed_traders(stored, timelines))
+        known = settled | timelines.keys()
+        found = [h for h in changed_traders(stored, timelines) if h not in settled]
         if (
             not found
             and store.notes(leg).plagiarism == events_digest(plagiarism, legs[leg][-1])
-            and (stored.keys() == timelines.keys() or not store.rules(leg).idle)
+            and (stored.keys() == known or not store.standing(leg).idle)
         ):
             _say_what_changed(changed, n_done - leg - 1, format_time(legs[leg][-1]))
             return leg + 1

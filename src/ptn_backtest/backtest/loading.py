@@ -2,8 +2,8 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ptn_backtest.backtest.config import BacktestConfig
@@ -24,12 +24,15 @@ from ptn_backtest.prices.store import CandleStore
 from ptn_backtest.sources.locate import open_source
 from ptn_backtest.sources.plagiarism import PlagiarismEvent, read_plagiarism_events
 from ptn_backtest.sources.record_table import read_records
-from ptn_backtest.sources.records import PositionQuery, PositionSource
+from ptn_backtest.sources.records import ListsTraders, PositionQuery, PositionSource
 
 log = logging.getLogger(__name__)
 
 TEST_CANDLES = "test-candles"
 """Folder, in the output folder, of the candles that belong to the test positions."""
+
+HOTKEYS_AT_MOST = 1_000
+"""Of more traders all positions are read: so many names in a statement take longer."""
 
 _LATEST_PRICE_MS = HOUR_MS
 """A delayed order is filled at a price of at most this age."""
@@ -70,8 +73,13 @@ class Inputs:
     order_findings: tuple[OrderFinding, ...] = ()
 
 
-def load_inputs(config: BacktestConfig) -> Inputs:
+def load_inputs(config: BacktestConfig, *, leave_out: Collection[str] = ()) -> Inputs:
     """Read everything that a run needs.
+
+    Args:
+        config: the settings.
+        leave_out: traders whose positions are not needed; a source that cannot tell whose it has
+            gives them all the same.
 
     Raises:
         SourceError: the positions, or the plagiarism events, cannot be read.
@@ -84,7 +92,7 @@ def load_inputs(config: BacktestConfig) -> Inputs:
     query = PositionQuery(
         start_ms=config.start_time_ms,
         end_ms=config.end_time_ms,
-        hotkeys=config.wanted_hotkeys,
+        hotkeys=_hotkeys(config, source, leave_out),
         history=config.history,
     )
     log.info(
@@ -101,7 +109,8 @@ def load_inputs(config: BacktestConfig) -> Inputs:
         read_records(source, query), split=config.split_positions, strict=config.strict
     )
     account_sizes = source.read_account_sizes(query)
-    plagiarism_events, warnings = _plagiarism_events(config, source, query)
+    everybody = replace(query, hotkeys=config.wanted_hotkeys)
+    plagiarism_events, warnings = _plagiarism_events(config, source, everybody)
     loaded = time.perf_counter() - begun
     begun = time.perf_counter()
     changed = _changed(config, conversion.positions, candles)
@@ -125,6 +134,21 @@ def load_inputs(config: BacktestConfig) -> Inputs:
         changes=changed.counts,
         order_findings=changed.findings,
     )
+
+
+def _hotkeys(
+    config: BacktestConfig, source: PositionSource, leave_out: Collection[str]
+) -> tuple[str, ...] | None:
+    """Whose positions are wanted; None means all."""
+    wanted = config.wanted_hotkeys
+    if not leave_out or not isinstance(source, ListsTraders):
+        return wanted
+    left = tuple(
+        hotkey
+        for hotkey in source.hotkeys()
+        if hotkey not in leave_out and (wanted is None or hotkey in wanted)
+    )
+    return left if 0 < len(left) <= HOTKEYS_AT_MOST else wanted
 
 
 def _plagiarism_events(

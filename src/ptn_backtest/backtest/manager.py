@@ -22,7 +22,7 @@ from ptn_backtest.ledger.manager import LedgerSettings, PerfLedgerManager, Trade
 from ptn_backtest.ledger.timeline import build_timelines
 from ptn_backtest.positions.manager import PositionManager, up_to
 from ptn_backtest.prices.candles import CandleSource
-from ptn_backtest.prices.fingerprint import candle_sum
+from ptn_backtest.prices.fingerprint import NO_CANDLES, candle_sum
 from ptn_backtest.prices.lookup import FoundPrice, price_at
 from ptn_backtest.prices.table import PriceTable
 from ptn_backtest.sources.plagiarism import PlagiarismEvent
@@ -44,7 +44,8 @@ class BacktestManager:
         positions: positions as known at the end.
         perf_ledger_manager: the traders' ledgers.
         network: where the traders stand, and what the network's rules did.
-        candles_read: fingerprint of the candles of the legs that are done.
+        n_legs_before: legs that were done when it was made, in the store.
+        candles_read: fingerprint of the candles of the legs that are done, where results are wanted.
         warnings: sentences on what the replay had to do without.
         timings: {phase: seconds} so far.
     """
@@ -65,6 +66,7 @@ class BacktestManager:
         plagiarism_events: Sequence[PlagiarismEvent] = (),
         watcher: Watcher | None = None,
         store: LegStore | None = None,
+        results: bool = True,
     ) -> None:
         """Read the candles and make every trader's timeline; no ledger is built yet.
 
@@ -84,11 +86,15 @@ class BacktestManager:
             watcher: told how far the ledgers are.
             store: keeps the legs that are done, and decides the update times; those that it has
                 already are not done again, except where orders changed.
+            results: False where only the store is to go on. Ledgers of those who left in legs that
+                are done, and what happened in them, are then not read back, and their positions are
+                not needed.
 
         Raises:
             ConfigError: the times are out of order.
             MissingCandles: with "error", where a position is open and minute candles are missing.
             ExecutionError: the parallel mode cannot be used here.
+            EarlierOrdersChanged: without `results`, legs are to be done again.
         """
         check_mode(parallel_mode)
         times = tuple(update_times_ms or update_times(start_ms, end_ms, interval_ms))
@@ -115,15 +121,21 @@ class BacktestManager:
             return price_at(candles, trade_pair_id, t_ms, lookback_ms)
 
         self.network = Network(settings, closing_price, plagiarism_events)
-        self._keeper = LegKeeper(store, timelines, plagiarism_events) if store else None
+        self.candles_read = NO_CANDLES
+        self._results = results
+        self._keeper = LegKeeper(store, timelines, plagiarism_events, results) if store else None
         states, failed, notes = (
             self._keeper.recall(self.network) if self._keeper else ({}, {}, LegNotes())
         )
+        self.n_legs_before = self._keeper.n_done if self._keeper else 0
+        n_summed = self.n_legs_before
+        if self._keeper and results:
+            n_summed, self.candles_read = self._keeper.summed()
         planned = plan_prices(
             timelines,
             candles,
             self.update_times_ms,
-            after_ms=self.network.state.time_ms,
+            after_ms=self._legs[n_summed - 1][-1] if n_summed else None,
             missing_candles=missing_candles,
         )
         self.perf_ledger_manager = PerfLedgerManager(
@@ -134,11 +146,14 @@ class BacktestManager:
             states=states,
             failed=failed,
         )
-        self.candles_read = notes.candles
-        self._candles_until = {(self._keeper.n_done if self._keeper else 0) - 1: notes.candles}
         self.warnings = list(notes.warnings)
         if notes.planned_until_ms != end_ms:
             self.warnings += [each for each in planned.warnings if each not in self.warnings]
+        self._candles_until = {n_summed - 1: self.candles_read}
+        for leg in range(n_summed, self.n_legs_before):
+            self._sum_candles(leg)
+        if self._keeper and n_summed < self.n_legs_before:
+            self._keeper.keep_notes(replace(notes, candles=self.candles_read))
 
     def update(
         self,
@@ -261,13 +276,19 @@ class BacktestManager:
 
     def _notes(self, leg: int) -> LegNotes:
         """What was read up to the end of a leg that is being done."""
-        table, pairs = self.prices, tuple(self.perf_ledger_manager.price_rows)
+        if self._results:
+            self._sum_candles(leg)
+        candles_read = self.candles_read if self._results else None
+        return LegNotes(candles_read, tuple(self.warnings), self.update_times_ms[-1])
+
+    def _sum_candles(self, leg: int) -> None:
+        """Count the candles of a leg, those of the legs before being counted."""
         after_ms = self._legs[leg - 1][-1] if leg else -NEVER_MS
-        read = candle_sum(table, pairs, after_ms, self._legs[leg][-1])
+        pairs = tuple(self.perf_ledger_manager.price_rows)
+        read = candle_sum(self.prices, pairs, after_ms, self._legs[leg][-1])
         # not the sum so far: a leg that was interrupted is done again
         self._candles_until[leg] = self._candles_until[leg - 1].plus(read)
         self.candles_read = self._candles_until[leg]
-        return LegNotes(self.candles_read, tuple(self.warnings), self.update_times_ms[-1])
 
     def _outcomes(self, units: Sequence[TraderUnit], known: Mapping[str, Outcome]) -> list[Outcome]:
         """What comes of each unit; what is done when an error ends this is not done again."""

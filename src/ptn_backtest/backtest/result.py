@@ -10,6 +10,7 @@ from ptn_backtest.positions.order_checks import OrderFinding
 from ptn_backtest.positions.order_log import NO_ORDERS, OrderLog
 from ptn_backtest.positions.position import Position
 from ptn_backtest.positions.rejection import Rejection
+from ptn_backtest.prices.outline import PriceOutline
 from ptn_backtest.rules.events import Elimination, Event
 from ptn_backtest.rules.scoring import Scores
 from ptn_backtest.rules.standing import Standing
@@ -41,6 +42,29 @@ class ReplayedPosition:
 
 
 @dataclass(frozen=True, slots=True)
+class Advance:
+    """What came of going on with a run whose tables are to be written later.
+
+    Attributes:
+        from_ms: last update that was done before; None where there was none.
+        end_ms: last update that is done now.
+        n_updates: how many were done.
+        events: what the network's rules changed, in the order of evaluations.
+        failed_traders: {hotkey: message} of traders that were set aside as a whole.
+        warnings: sentences for the reader, such as missing candles that were held.
+        timings: {phase: seconds}.
+    """
+
+    from_ms: int | None
+    end_ms: int
+    n_updates: int
+    events: Sequence[Event]
+    failed_traders: Mapping[str, str]
+    warnings: Sequence[str]
+    timings: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class RunResult:
     """Everything that a run folder is written from.
 
@@ -67,6 +91,8 @@ class RunResult:
         warnings: sentences for the reader, such as missing candles that were held.
         synthetic: True where positions or candles are made up for tests.
         orders: of `positions`, in this sequence, with what each did.
+        prices: {trade pair id: what its prices did from its first order on}, for charts; a result
+            that was made elsewhere may have none.
     """
 
     settings: Mapping[str, Any]
@@ -91,3 +117,4 @@ class RunResult:
     warnings: Sequence[str] = ()
     synthetic: bool = False
     orders: OrderLog = NO_ORDERS
+    prices: Mapping[str, PriceOutline] = field(default_factory=dict)

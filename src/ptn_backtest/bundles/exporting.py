@@ -267,9 +267,13 @@ def _refuse_what_is_there(folder: Path) -> None:
 @contextmanager
 def _made_at_once(folder: Path) -> Iterator[Path]:
     """A new folder beside `folder` that takes its place if the block succeeds."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
     building = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.new")
-    building.mkdir()
+    try:
+        building.mkdir(parents=True)
+    except OSError as error:
+        raise BundleError(
+            f"{folder} cannot be made: {error.strerror}. Name a folder in which you may write"
+        ) from None
     try:
         yield building
         building.replace(folder)

@@ -2,30 +2,32 @@
 
 import json
 import sys
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from ptn_backtest.cli.bundle_output import (
+    AGREES,
+    DIFFERS,
+    ERROR,
+    aligned,
+    check_document,
+    label,
+    print_checks,
+    summaries,
+    summary_rows,
+    told_range,
+)
 from ptn_backtest.cli.documents import print_document
 from ptn_backtest.cli.run import config_from_options, config_options
+from ptn_backtest.cli.tables import counted
 from ptn_backtest.cli.times import time_option
-from ptn_backtest.clock import format_time
 from ptn_backtest.errors import BacktestError, BundleError
 
-if TYPE_CHECKING:
-    from ptn_backtest.bundles.bundle import BundleSettings
-    from ptn_backtest.bundles.checking import BundleCheck
-    from ptn_backtest.bundles.comparing import Difference
-
-AGREES, DIFFERS, ERROR = "agrees", "DIFFERS", "ERROR"
 _EXIT_CODES = {DIFFERS: 1, ERROR: 2, AGREES: 0}
 """By verdict; of several folders, the first of these that occurs decides."""
-
-_NAMED = 8
-"""How many places that were not compared are named; all are counted."""
 
 _OF_RUNS_ONLY = ("run_name", "overwrite", "plots")
 """Settings that say what a run leaves behind, and nothing about what it replays."""
@@ -59,7 +61,8 @@ def bundle() -> None:
     metavar="FILE",
     help="Where the results go, - for the screen. Default: <name of the bundle>-results.json here.",
 )
-def run_(folder: Path, output: str | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def run_(folder: Path, output: str | None, as_json: bool) -> None:
     """Replay the bundle in FOLDER and write its results.
 
     The results have the format of expected.json: positions, ledgers, daily returns and profits,
@@ -73,6 +76,8 @@ def run_(folder: Path, output: str | None) -> None:
     from ptn_backtest.bundles.bundle import read_bundle  # noqa: PLC0415 - slow to import
     from ptn_backtest.bundles.replay import replay_bundle  # noqa: PLC0415
 
+    if output == "-" and as_json:
+        raise click.UsageError("--output - prints the results, which are JSON: leave out --json")
     what = read_bundle(folder)
     file = None if output == "-" else Path(output or f"{folder.resolve().name}-results.json")
     if file is not None:
@@ -83,8 +88,19 @@ def run_(folder: Path, output: str | None) -> None:
         click.echo(text)
         return
     _write(file, text + "\n")
-    click.echo(f"{what.name}: {_range(what.settings)}{_label(what.synthetic)}")
-    for row in _table(_summary_rows(results)):
+    if as_json:
+        print_document(
+            {
+                "bundle": what.name,
+                "synthetic": what.synthetic,
+                "results": str(file),
+                "traders": summaries(results),
+                "failed_traders": results.get("failed_traders", {}),
+            }
+        )
+        return
+    click.echo(f"{what.name}: {told_range(what.settings)}{label(what.synthetic)}")
+    for row in aligned(summary_rows(results)):
         click.echo(row)
     click.echo(f"results: {file}")
 
@@ -141,12 +157,12 @@ def check(folders: Sequence[Path], rtol: float, atol: float, show: int, as_json:
         except BacktestError as error:
             rows.append({"folder": str(folder), "verdict": ERROR, "reason": str(error)})
         else:
-            rows.append(_check_json(folder, found))
+            rows.append(check_document(folder, found))
     verdict = next(name for name in _EXIT_CODES if any(row["verdict"] == name for row in rows))
     if as_json:
         print_document({"verdict": verdict, "checks": rows})
     else:
-        _print_checks(rows, show)
+        print_checks(rows, show)
     sys.exit(_EXIT_CODES[verdict])
 
 
@@ -170,6 +186,7 @@ def check(folders: Sequence[Path], rtol: float, atol: float, show: int, as_json:
     default=True,
     help="Replay it and write the results as its expected.json (default).",
 )
+@click.option("--json", "as_json", is_flag=True, help="Print what the bundle holds as JSON.")
 @config_options
 def export(
     folder: Path,
@@ -178,6 +195,7 @@ def export(
     end: int | None,
     name: str | None,
     expected: bool,
+    as_json: bool,
     config_file: Path | None,
     **options: Any,  # noqa: ANN401 - those of `run`
 ) -> None:
@@ -236,14 +254,31 @@ def export(
         click.echo(f"warning: {told}; export all traders to have them", err=True)
     rejected = len(inputs.conversion.rejections)
     if rejected:
-        told = _n(rejected, "position")
+        told = counted(rejected, "position")
         click.echo(f"warning: not in it are {told} that the run sets aside", err=True)
+    if as_json:
+        print_document(
+            {
+                "bundle": str(folder),
+                "synthetic": inputs.synthetic,
+                "traders": exported.n_traders,
+                "positions": exported.n_positions,
+                "orders": exported.n_orders,
+                "candles": exported.n_candles,
+                "updates": len(exported.settings.update_times_ms),
+                "start_ms": exported.settings.start_ms,
+                "end_ms": exported.settings.end_ms,
+                "rejected_positions": rejected,
+                "warnings": exported.warnings,
+            }
+        )
+        return
     click.echo(
-        f"{_n(exported.n_traders, 'trader')}, {_n(exported.n_positions, 'position')}, "
-        f"{_n(exported.n_orders, 'order')}, {_n(exported.n_candles, 'candle')}: "
-        f"{_range(exported.settings)}"
+        f"{counted(exported.n_traders, 'trader')}, {counted(exported.n_positions, 'position')}, "
+        f"{counted(exported.n_orders, 'order')}, {counted(exported.n_candles, 'candle')}: "
+        f"{told_range(exported.settings)}"
     )
-    click.echo(f"bundle: {folder}{_label(inputs.synthetic)}")
+    click.echo(f"bundle: {folder}{label(inputs.synthetic)}")
 
 
 export.params = [option for option in export.params if option.name not in _OF_RUNS_ONLY]
@@ -272,133 +307,3 @@ def _write(file: Path, text: str) -> None:
         write_atomically(file, text.encode())
     except OSError as error:
         raise BundleError(f"{file} cannot be written: {error.strerror}") from None
-
-
-def _range(settings: "BundleSettings") -> str:
-    updates = _n(len(settings.update_times_ms), "update")
-    start, end = format_time(settings.start_ms), format_time(settings.end_ms)
-    return f"{updates}, " + (f"at {end}" if start == end else f"from {start} to {end}")
-
-
-def _label(synthetic: bool) -> str:
-    return " (synthetic: made up for tests)" if synthetic else ""
-
-
-def _summary_rows(results: Mapping[str, Any]) -> Iterable[tuple[str, ...]]:
-    yield ("trader", "positions", "value", "lowest mdd", "last record")
-    for hotkey, ledgers in results["ledgers"].items():
-        cps = ledgers["portfolio"]["cps"]
-        yield (
-            hotkey,
-            str(sum(p["miner_hotkey"] == hotkey for p in results["positions"])),
-            f"{cps[-1]['prev_portfolio_ret']:.6f}",
-            f"{min(cp['mdd'] for cp in cps):.6f}",
-            format_time(cps[-1]["last_update_ms"]),
-        )
-    for hotkey, message in results.get("failed_traders", {}).items():
-        yield (hotkey, f"FAILED: {message}", "", "", "")
-
-
-def _check_json(folder: Path, found: "BundleCheck") -> dict[str, Any]:
-    verdict = AGREES if found.agrees else DIFFERS if found.differences else ERROR
-    return {
-        "folder": str(folder),
-        "verdict": verdict,
-        **({"reason": "nothing in it could be compared"} if verdict == ERROR else {}),
-        "name": found.name,
-        "synthetic": found.synthetic,
-        "n_values": found.n_values,
-        "n_differences": len(found.differences),
-        "largest": _difference_json(found.largest),
-        "differences": [_difference_json(each) for each in found.differences],
-        "not_compared": dict(found.not_compared),
-        "sections": {
-            section.section: {
-                "n_values": section.n_values,
-                "n_differences": len(section.differences),
-                "largest": _difference_json(section.largest),
-            }
-            for section in found.sections
-        },
-        "seconds": found.seconds,
-    }
-
-
-def _difference_json(difference: "Difference | None") -> dict[str, Any] | None:
-    from ptn_backtest.results.jsonable import json_ready  # noqa: PLC0415 - slow to import
-
-    if difference is None:
-        return None
-    plain: dict[str, Any] = json_ready(
-        {
-            "path": difference.path,
-            "found": difference.found,
-            "expected": difference.expected,
-            "relative": difference.relative,
-        },
-        sort_keys=False,
-    )
-    return plain
-
-
-def _print_checks(rows: Sequence[Mapping[str, Any]], show: int) -> None:
-    for line in _table(
-        [("folder", "verdict", "values", "largest", "where"), *map(_check_row, rows)]
-    ):
-        click.echo(line)
-    for row in rows:
-        for note in _notes(row, show):
-            click.echo(f"{row['folder']}: {note}")
-    tally = Counter(row["verdict"] for row in rows)
-    told = ", ".join(f"{name} {count}" for name, count in tally.most_common())
-    n_values = sum(row.get("n_values", 0) for row in rows)
-    click.echo(f"{_n(len(rows), 'folder')}: {told}; {_n(n_values, 'value')} compared")
-
-
-def _check_row(row: Mapping[str, Any]) -> tuple[str, ...]:
-    if "n_values" not in row:
-        return (row["folder"], row["verdict"], "-", "-", "-")
-    largest = row["largest"]
-    size = _size(largest["relative"]) if largest else "none"
-    where = _one_line(largest) if largest else "-"
-    return (row["folder"], row["verdict"], f"{row['n_values']:,}", size, where)
-
-
-def _notes(row: Mapping[str, Any], show: int) -> Iterable[str]:
-    if "reason" in row:
-        yield row["reason"].removeprefix(f"{row['folder']}: ")
-    if row.get("synthetic"):
-        yield "synthetic: made up for tests"
-    differences = row.get("differences", ())
-    for difference in differences[:show]:
-        yield f"{_one_line(difference)} ({_size(difference['relative'])})"
-    if len(differences) > show:
-        yield f"and {_n(len(differences) - show, 'difference')} more"
-    left_out: dict[str, list[str]] = {}
-    for name, why in row.get("not_compared", {}).items():
-        left_out.setdefault(why, []).append(name)
-    for why, names in left_out.items():
-        rest = len(names) - _NAMED
-        more = f" and {rest:,} more" if rest > 0 else ""
-        yield f"NOT COMPARED ({why}): {', '.join(names[:_NAMED])}{more}"
-
-
-def _one_line(difference: Mapping[str, Any]) -> str:
-    return f"{difference['path']}: {difference['found']} vs {difference['expected']}"
-
-
-def _n(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-def _size(relative: float | str) -> str:
-    return "structure" if isinstance(relative, str) else f"{relative:.1e}"
-
-
-def _table(rows: Iterable[Sequence[str]]) -> Iterable[str]:
-    """Rows with aligned columns; the last one keeps its own width."""
-    rows = list(rows)
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=True)]
-        yield "  ".join([*cells, row[-1]])

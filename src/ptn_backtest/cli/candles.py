@@ -4,21 +4,19 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from ptn_backtest.cli.candles_compare import compare
+from ptn_backtest.cli.candles_output import print_check, print_import
 from ptn_backtest.cli.candles_pull import pull
+from ptn_backtest.cli.candles_pull_quotes import pull_quotes
 from ptn_backtest.cli.documents import print_document
 from ptn_backtest.cli.store_argument import StorePlace
-from ptn_backtest.cli.tables import counted, new_table, print_table
+from ptn_backtest.cli.tables import new_table, print_table
 from ptn_backtest.cli.times import time_option
 from ptn_backtest.clock import NEVER_MS, format_time
-
-if TYPE_CHECKING:
-    from ptn_backtest.prices.checking import CheckReport
-    from ptn_backtest.prices.importing import ImportReport
 
 SHOWN = 20
 """How many findings of a kind are listed unless told otherwise."""
@@ -47,6 +45,7 @@ def candles() -> None:
 
 
 candles.add_command(pull)
+candles.add_command(pull_quotes)
 candles.add_command(compare)
 
 
@@ -115,7 +114,7 @@ def import_(
     if as_json:
         print_document(report.to_dict())
     else:
-        _print_import(report)
+        print_import(report)
 
 
 @candles.command("check")
@@ -199,7 +198,7 @@ def check(
         print_document({"store": opened.describe(), **report.to_dict()})
     else:
         click.echo(opened.describe())
-        _print_check(report, limit)
+        print_check(report, limit)
     ctx.exit(1 if report.problems else 0)
 
 
@@ -209,7 +208,8 @@ def check(
 def list_(store: Path | str, as_json: bool) -> None:
     """List what STORE holds: pairs, timespans, first and last candle, how many.
 
-    Known missing are candles that a provider was asked for and does not have.
+    Known missing are candles that a provider was asked for and does not have. Quotes are bid and ask
+    at the times of orders.
 
     \b
     Example:
@@ -217,9 +217,16 @@ def list_(store: Path | str, as_json: bool) -> None:
     """
     from ptn_backtest.prices.candles import Timespan  # noqa: PLC0415 - slow to import
     from ptn_backtest.prices.coverage import count_known_missing  # noqa: PLC0415
+    from ptn_backtest.prices.quote_shelf import QuoteShelf  # noqa: PLC0415
     from ptn_backtest.prices.store import CandleStore  # noqa: PLC0415
 
     opened = CandleStore(store)
+    shelf = QuoteShelf(opened)
+    quotes = [
+        (pair, "quotes", extent, shelf.count_known_missing(pair))
+        for pair in shelf.pairs()
+        if (extent := shelf.extent(pair)) is not None
+    ]
     held = [
         (pair, timespan, extent, count_known_missing(opened, pair, timespan))
         for pair in opened.pairs()
@@ -239,13 +246,23 @@ def list_(store: Path | str, as_json: bool) -> None:
             for pair, timespan, extent, n_missing in held
         ]
         document = {"store": str(store), "label": opened.label, "synthetic": opened.synthetic}
-        print_document({**document, "series": rows})
+        quoted = [
+            {
+                "trade_pair_id": pair,
+                "first_ms": extent.first_ms,
+                "last_ms": extent.last_ms,
+                "quotes": extent.n_candles,
+                "known_missing": n_missing,
+            }
+            for pair, _, extent, n_missing in quotes
+        ]
+        print_document({**document, "series": rows, "quotes": quoted})
         return
     click.echo(opened.describe())
     table = new_table(
         "pair", "timespan", "first candle", "last candle", "#candles", "#known missing"
     )
-    for pair, timespan, extent, n_missing in held:
+    for pair, timespan, extent, n_missing in (*held, *quotes):
         first, last = format_time(extent.first_ms), format_time(extent.last_ms)
         table.add_row(pair, timespan, first, last, f"{extent.n_candles:,}", f"{n_missing:,}")
     print_table(table)
@@ -253,7 +270,8 @@ def list_(store: Path | str, as_json: bool) -> None:
 
 @candles.command()
 @click.argument("store", type=StorePlace(written=True))
-def synthetic(store: Path) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print what the store is as JSON.")
+def synthetic(store: Path, as_json: bool) -> None:
     """Make the candles of the bundled test positions in STORE.
 
     They are generated from a seed, and labelled synthetic wherever they are shown. A store that
@@ -265,7 +283,12 @@ def synthetic(store: Path) -> None:
     """
     from ptn_backtest.sources.bundled import bundled_candles  # noqa: PLC0415 - slow to import
 
-    click.echo(bundled_candles(store).describe())
+    made = bundled_candles(store)
+    if as_json:
+        document = {"store": str(store), "label": made.label, "synthetic": made.synthetic}
+        print_document({**document, "trade_pair_ids": made.pairs()})
+        return
+    click.echo(made.describe())
 
 
 def _orders(
@@ -300,59 +323,6 @@ def _orders(
                 if order.src not in PRICELESS_SOURCES
             )
     return orders
-
-
-def _print_import(report: "ImportReport") -> None:
-    table = new_table(
-        "pair", "timespan", "#added", "#repeated", "#changed", "#out of order", "range"
-    )
-    for (pair, timespan), series in report.series.items():
-        counts = (series.written.added, series.written.repeated, series.written.changed)
-        table.add_row(
-            pair,
-            timespan,
-            *(f"{count:,}" for count in (*counts, series.out_of_order)),
-            f"{format_time(series.first_ms)} .. {format_time(series.last_ms)}",
-        )
-    print_table(table)
-    rows, files = counted(report.n_rows, "row"), counted(len(report.files), "file")
-    click.echo(f"{rows} of {files} read, {report.n_set_aside:,} set aside")
-    for aside in report.set_aside:
-        click.echo(f"set aside: {counted(aside.count, 'row')} of {aside.file}: {aside.reason}")
-        click.echo("".join(f"    {example}\n" for example in aside.examples), nl=False)
-    for (pair, timespan), series in report.series.items():
-        for change in series.written.changes:
-            click.echo(
-                f"changed: {pair} {timespan} {format_time(change.start_ms)}: "
-                f"close {change.old_close} became {change.new_close}"
-            )
-    for column, count in report.blanked.items():
-        click.echo(f"note: {counted(count, 'cell')} of {column} without a usable value, left empty")
-
-
-def _print_check(report: "CheckReport", limit: int) -> None:
-    n_candles = sum(report.checked.values())
-    orders = f", {counted(report.n_orders, 'order')} compared" if report.n_orders else ""
-    click.echo(f"{counted(n_candles, 'candle')} of {len(report.checked)} series looked at{orders}")
-    summary = new_table("finding", "pair", "timespan", "#places", "#candles or orders")
-    groups: dict[tuple[str, str, str], list[Any]] = {}
-    for finding in report.findings:
-        key = (finding.kind, finding.trade_pair_id, finding.timespan)
-        groups.setdefault(key, []).append(finding)
-    for group, findings in groups.items():
-        summary.add_row(*group, f"{len(findings):,}", f"{sum(f.count for f in findings):,}")
-    if groups:
-        print_table(summary)
-    for (kind, pair, timespan), findings in groups.items():
-        shown = findings[:limit] if limit else findings
-        click.echo(f"\n{kind} {pair} {timespan}")
-        for finding in shown:
-            moment = f"{format_time(finding.start_ms)}  " if finding.start_ms else ""
-            click.echo(f"  {moment}{finding.detail}")
-        if len(shown) < len(findings):
-            click.echo(f"  ... and {len(findings) - len(shown):,} more (--limit 0 lists all)")
-    if not report.problems:
-        click.echo("nothing is wrong" if n_candles else "there are no candles to check")
 
 
 @contextmanager

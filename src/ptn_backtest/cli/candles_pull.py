@@ -1,26 +1,36 @@
 """`ptn-backtest candles pull`: candles from providers into a store."""
 
 import os
-import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from ptn_backtest.cli.documents import print_document
+from ptn_backtest.cli.pulling import (
+    as_it_is,
+    begin,
+    dry_run_option,
+    json_option,
+    key_file_option,
+    least_time,
+    names_of,
+    now_ms,
+    progress,
+    rate_option,
+    yes_option,
+)
 from ptn_backtest.cli.store_argument import StorePlace
 from ptn_backtest.cli.tables import counted, new_table, print_table
 from ptn_backtest.cli.times import time_option
 from ptn_backtest.clock import format_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from ptn_backtest.prices.providers.conventions import Rate
     from ptn_backtest.prices.providers.planning import PlannedSeries, Want
-    from ptn_backtest.prices.providers.pulling import PullReport, Step
-    from ptn_backtest.prices.store import CandleStore
+    from ptn_backtest.prices.providers.pulling import PullReport
 
 _SHOWN = 3  # remarks and failures of a series
 STORED_BYTES = 33
@@ -75,21 +85,11 @@ STORED_BYTES = 33
     show_default=True,
     help="For ccxt: what pairs are quoted in. BTC/USDT is not BTC/USD: choose it knowingly.",
 )
-@click.option(
-    "--key-file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="File with the key, or with lines MASSIVE_API_KEY=..., TIINGO_API_KEY=...; else the "
-    "environment has them.",
-)
-@click.option(
-    "--rate",
-    metavar="N/UNIT",
-    help="Requests a second, minute, hour or day, or none for no limit; by default that of the "
-    "free plan (massive 5/minute, tiingo 50/hour). ccxt knows each exchange's.",
-)
-@click.option("--dry-run", is_flag=True, help="Say what would be asked, and ask nothing.")
-@click.option("--yes", is_flag=True, help="Begin without asking.")
-@click.option("--json", "as_json", is_flag=True, help="Print plan or result as JSON.")
+@key_file_option
+@rate_option
+@dry_run_option
+@yes_option
+@json_option
 @click.pass_context
 def pull(
     ctx: click.Context,
@@ -132,7 +132,7 @@ def pull(
     from ptn_backtest.prices.store import CandleStore  # noqa: PLC0415
 
     _check_options(source, pairs, start, mapping)
-    now_ms = _now_ms()
+    now = now_ms()
     chosen = open_providers(
         providers, os.environ, key_file=key_file, exchange=exchange, quote=quote, only_plan=dry_run
     )
@@ -140,16 +140,14 @@ def pull(
     if rate is not None:
         rates = {each.name: Rate.parse(rate) for each in chosen}
     wants = [
-        each.until(now_ms)
+        each.until(now)
         for each in (
             _wants_of_source(source, mapping, pairs, start, end, timespan)
             if source is not None
-            else _wants_of_options(
-                pairs or "", start or 0, now_ms if end is None else end, timespan
-            )
+            else _wants_of_options(pairs or "", start or 0, now if end is None else end, timespan)
         )
     ]
-    with _as_it_is(store) as before:
+    with as_it_is(store) as before:
         planned = plan(before, wants, chosen)
     limits = {each.name: rates.get(each.name, each.rate) for each in chosen}
     if as_json and dry_run:
@@ -159,31 +157,16 @@ def pull(
     if dry_run:
         return
     n_requests = sum(sum(each.n_requests.values()) for each in planned)
-    if n_requests and not yes and sys.stdin.isatty():
-        click.confirm("begin?", abort=True, err=True)
-    with _progress(n_requests) as advance:
+    begin(n_requests, yes=yes)
+    with progress(n_requests, "candles") as advance:
         report = bring(
-            CandleStore.create(store), wants, chosen, now_ms=now_ms, rates=rates, progress=advance
+            CandleStore.create(store), wants, chosen, now_ms=now, rates=rates, progress=advance
         )
     if as_json:
         print_document({"plan": _plan_document(planned), **report.to_dict()})
     else:
         _print_report(report)
     ctx.exit(0 if report.complete else 1)
-
-
-@contextmanager
-def _as_it_is(store: Path) -> "Iterator[CandleStore]":
-    """The store, or an empty one in its stead: looking makes no folder."""
-    import tempfile  # noqa: PLC0415
-
-    from ptn_backtest.prices.store import CandleStore  # noqa: PLC0415 - slow to import
-
-    if (store / "store.json").exists():
-        yield CandleStore(store)
-        return
-    with tempfile.TemporaryDirectory() as empty:
-        yield CandleStore.create(empty)
 
 
 def _check_options(
@@ -195,12 +178,6 @@ def _check_options(
         raise click.UsageError("--mapping is for --for")
 
 
-def _now_ms() -> int:
-    import time  # noqa: PLC0415 - one place knows the clock
-
-    return time.time_ns() // 1_000_000
-
-
 def _wants_of_options(pairs: str, start: int, end: int, timespan: str | None) -> "list[Want]":
     from ptn_backtest.prices.candles import Timespan  # noqa: PLC0415 - slow to import
     from ptn_backtest.prices.providers.planning import Want  # noqa: PLC0415
@@ -209,7 +186,7 @@ def _wants_of_options(pairs: str, start: int, end: int, timespan: str | None) ->
         raise click.UsageError(
             f"--from ({format_time(start)}) is not before --to ({format_time(end)})"
         )
-    return [Want(pair, Timespan(timespan or "minute"), [(start, end)]) for pair in _names(pairs)]
+    return [Want(pair, Timespan(timespan or "minute"), [(start, end)]) for pair in names_of(pairs)]
 
 
 def _wants_of_source(
@@ -239,7 +216,7 @@ def _wants_of_source(
         )
     needs = candle_needs(conversion.positions, end)
     wanted = {Timespan.MINUTE: needs.minutes, Timespan.SECOND: needs.seconds}
-    chosen = set(_names(pairs)) if pairs is not None else set(needs.minutes)
+    chosen = set(names_of(pairs)) if pairs is not None else set(needs.minutes)
     return [
         Want(pair, length, ranges)
         for length, by_pair in wanted.items()
@@ -247,10 +224,6 @@ def _wants_of_source(
         for pair, ranges in by_pair.items()
         if pair in chosen
     ]
-
-
-def _names(pairs: str) -> list[str]:
-    return list(dict.fromkeys(name.strip().upper() for name in pairs.split(",") if name.strip()))
 
 
 def _plan_document(planned: "Sequence[PlannedSeries]") -> list[dict[str, object]]:
@@ -292,7 +265,7 @@ def _print_plan(planned: "Sequence[PlannedSeries]", limits: "Mapping[str, Rate |
     click.echo(f"at most {counted(n_to_ask, 'candle')}, about {_megabytes(n_to_ask)} in the store")
     for provider, n in total.items():
         limit = limits[provider]
-        pace = f" at {limit}: {_least_time(n, limit)}" if limit is not None else ""
+        pace = f" at {limit}: {least_time(n, limit)}" if limit is not None else ""
         click.echo(f"{provider}: at least {counted(n, 'request')}{pace}")
 
 
@@ -306,55 +279,6 @@ def _extent(want: "Want") -> str:
 
 def _megabytes(n_candles: int) -> str:
     return f"{n_candles * STORED_BYTES / 1e6:,.1f} MB"
-
-
-def _least_time(n_requests: int, limit: "Rate") -> str:
-    seconds = (n_requests - 1) // limit.requests * limit.per_s
-    for unit, length in (("hours", 3_600.0), ("minutes", 60.0)):
-        if seconds >= 2 * length:
-            return f"at least {seconds / length:,.0f} {unit}"
-    return f"at least {seconds:.0f} s" if seconds else "without waiting"
-
-
-@contextmanager
-def _progress(n_requests: int) -> "Iterator[Callable[[Step], None]]":
-    """What counts answers: requests, candles and the time left, where standard error is a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda _step: None
-        return
-    from rich.console import Console  # noqa: PLC0415 - slow to import
-    from rich.progress import (  # noqa: PLC0415
-        BarColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"))
-    # a wait for the rate limit is part of the pace: an average over many steps tells the time left
-    with Progress(
-        *columns,
-        TimeRemainingColumn(elapsed_when_finished=True),
-        console=Console(stderr=True),
-        transient=True,
-        speed_estimate_period=600,
-    ) as bar:
-        task = bar.add_task("pulling", total=n_requests, state=f"0 of {n_requests:,} requests")
-        done = added = 0
-
-        def advance(step: "Step") -> None:
-            nonlocal done, added
-            done, added = done + 1, added + step.n_added
-            total = max(n_requests, done)
-            bar.update(
-                task,
-                description=f"{step.provider} {step.request.pair.trade_pair_id}",
-                completed=done,
-                total=total,
-                state=f"{done:,} of {total:,} requests, {added:,} candles",
-            )
-
-        yield advance
 
 
 def _print_report(report: "PullReport") -> None:

@@ -2,11 +2,15 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from ptn_backtest.cli.documents import print_document
 from ptn_backtest.cli.logs import show_logs
+
+if TYPE_CHECKING:
+    from ptn_backtest.backtest.result import Advance
 
 
 @click.command("continue", context_settings={"help_option_names": ["-h", "--help"]})
@@ -19,9 +23,18 @@ from ptn_backtest.cli.logs import show_logs
     "--parallel-mode", metavar="MODE", help="SERIAL (0), PYSPARK (1), MULTIPROCESSING (2)."
 )
 @click.option("--plots/--no-plots", default=None, help="Also write PNG plots (extra 'reports').")
+@click.option(
+    "--states-only", is_flag=True, help="Only store what is done; write tables and report later."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.option("-v", "--verbose", count=True, help="Show what is done (-v), or every detail (-vv).")
-def continue_run(folder: Path, as_json: bool, verbose: int, **options: Any) -> None:  # noqa: ANN401
+def continue_run(
+    folder: Path,
+    states_only: bool,
+    as_json: bool,
+    verbose: int,
+    **options: Any,  # noqa: ANN401
+) -> None:
     """Take a run to a later end, or finish one that was interrupted.
 
     All orders are read, so that late and changed ones are noticed: such a trader's ledgers are built
@@ -30,15 +43,19 @@ def continue_run(folder: Path, as_json: bool, verbose: int, **options: Any) -> N
 
     The result is that of a run whose updates are at the same times. The first run's settings hold.
 
+    With --states-only the tables and the report stay as they were, which takes a fraction of the
+    time: what the rules did is printed, and the next 'continue' without it writes them.
+
     \b
     Examples:
+      ptn-backtest continue runs/live --states-only
       ptn-backtest continue runs/live
       ptn-backtest continue runs/live --end-time-ms 2025-11-05
       ptn-backtest continue runs/unfinished-live
     """
     import os  # noqa: PLC0415 - as the imports below
 
-    from ptn_backtest.backtest.run import run_backtest  # noqa: PLC0415 - slow to import
+    from ptn_backtest.backtest.run import advance_backtest, run_backtest  # noqa: PLC0415 - slow to import
     from ptn_backtest.cli.progress import ProgressBar  # noqa: PLC0415
     from ptn_backtest.cli.run import finish  # noqa: PLC0415
     from ptn_backtest.cli.unfinished import (  # noqa: PLC0415
@@ -54,9 +71,30 @@ def continue_run(folder: Path, as_json: bool, verbose: int, **options: Any) -> N
     states = open_states(folder)
     given = {name: value for name, value in options.items() if value is not None}
     config = settings_of(states, given, os.environ, finished=is_finished(folder))
+    if states_only:
+        with going_on(folder):
+            open_store = continued_states(states, config)
+            advance = advance_backtest(config, open_store, ProgressBar(), states.gone())
+        _say_what_was_done(folder, advance, as_json=as_json)
+        return
     with going_on(folder):
         result = run_backtest(config, ProgressBar(), continued_states(states, config))
     # nothing was in the way of an interrupted run when it began, unless this very run came so far
     config = replace(config, overwrite=True)
     finished = folder if is_finished(folder) else None
     finish(config, result, finished, states_of=folder, as_json=as_json)
+
+
+def _say_what_was_done(folder: Path, advance: "Advance", *, as_json: bool) -> None:
+    from rich.console import Console  # noqa: PLC0415 - slow to import
+
+    from ptn_backtest.report.summary import print_advance  # noqa: PLC0415
+    from ptn_backtest.results.run_summary import advance_summary  # noqa: PLC0415
+
+    if as_json:
+        print_document(advance_summary(advance, folder))
+        return
+    print_advance(advance, Console())
+    click.echo(
+        f"stored in {folder}; tables and report are written by: ptn-backtest continue {folder}"
+    )

@@ -4,15 +4,19 @@ Exit codes: 0 done, 1 a check found something, 2 an error (one message on stderr
 interrupted. docs/cli.md lists which commands check.
 """
 
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 import click
 
 from ptn_backtest.errors import BacktestError
 from ptn_backtest.prices.providers.keys import hide_keys
 from ptn_backtest.sources.passwords import hide_passwords
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -29,5 +33,18 @@ def exit_codes() -> Iterator[None]:
         click.echo("interrupted", err=True)
         sys.exit(130)
     except BacktestError as error:
-        click.echo(f"error: {hide_keys(hide_passwords(str(error)))}", err=True)
-        sys.exit(2)
+        _tell(str(error))
+    except OSError as error:
+        # a file that a command did not look after by itself: no rights, no room, a folder in its place
+        if error.filename is None:
+            raise
+        log.debug("the operating system refused", exc_info=error)
+        _tell(
+            f"{error.filename}: {error.strerror}. Check that it exists, that you may read or write "
+            "there, and that the disk has room (-vv shows where it happened)"
+        )
+
+
+def _tell(message: str) -> NoReturn:
+    click.echo(f"error: {hide_keys(hide_passwords(message))}", err=True)
+    sys.exit(2)

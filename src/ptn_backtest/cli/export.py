@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from ptn_backtest.cli.documents import print_document
+
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("run", type=click.Path(path_type=Path))
@@ -18,7 +20,10 @@ import click
     help="One Excel file with a sheet per table (extra 'excel').",
 )
 @click.option("--table", "wanted", multiple=True, help="Only this table; repeat it. Default: all.")
-def export(run: Path, folder: Path | None, book: Path | None, wanted: tuple[str, ...]) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
+def export(
+    run: Path, folder: Path | None, book: Path | None, wanted: tuple[str, ...], as_json: bool
+) -> None:
     """Write the tables of the run folder RUN for spreadsheets.
 
     Texts that a spreadsheet would take for a formula are made harmless. In Excel moments are dates
@@ -42,10 +47,16 @@ def export(run: Path, folder: Path | None, book: Path | None, wanted: tuple[str,
     if unknown:
         raise ConfigError(f"no table {', '.join(unknown)}: a run has {', '.join(tables)}")
     chosen = [tables[name] for name in wanted or tables]
+    notes: list[str] = []
     if folder is not None:
         paths = write_csv_folder(folder, chosen, opened.table)
-        click.echo(f"{len(paths)} tables: {folder}")
     if book is not None:
-        for note in write_excel(book, chosen, opened.table):
-            click.echo(f"note: {note}", err=True)
-        click.echo(f"{len(chosen)} tables: {book}")
+        notes = write_excel(book, chosen, opened.table)
+        paths = [book]
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
+    if as_json:
+        written = {"tables": [table.name for table in chosen], "files": [str(p) for p in paths]}
+        print_document({**written, "notes": notes})
+        return
+    click.echo(f"{len(chosen)} tables: {folder or book}")

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from ptn_backtest.cli.documents import print_document
+
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("run", type=click.Path(path_type=Path))
@@ -16,7 +18,8 @@ import click
     help="Where to: .png or .svg.",
 )
 @click.option("--pair", default="portfolio", help="A trade pair. Default: the portfolio.")
-def plot(run: Path, hotkey: str, out: Path, pair: str) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print what was drawn as JSON.")
+def plot(run: Path, hotkey: str, out: Path, pair: str, as_json: bool) -> None:
     """Draw return and drawdown of HOTKEY in the run folder RUN.
 
     Where rules were on: the drawdown limit, the trader's buckets as shading, and when it left. HOTKEY
@@ -33,4 +36,8 @@ def plot(run: Path, hotkey: str, out: Path, pair: str) -> None:
 
     stored = read_run(run)
     found = find_hotkey(hotkey, hotkeys_of(stored), str(run))
-    click.echo(f"plot: {write_plot(out, stored, found, pair)}")
+    drawn = write_plot(out, stored, found, pair)
+    if as_json:
+        print_document({"plot": str(drawn), "miner_hotkey": found, "trade_pair_id": pair})
+        return
+    click.echo(f"plot: {drawn}")

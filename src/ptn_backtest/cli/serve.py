@@ -11,7 +11,13 @@ TOKEN_VARIABLE = "PTN_SERVE_TOKEN"  # noqa: S105 - its name
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("runs", type=click.Path(path_type=Path), default=Path("runs"))
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8008, show_default=True, help="Port; 0 takes a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=8008,
+    show_default=True,
+    help="Port; 0 takes a free one.",
+)
 @click.option(
     "--allow-host",
     "allowed",

@@ -25,6 +25,8 @@ from ptn_backtest.ledger.checkpoint import (
     WINDOW_MS,
     LastKnownPrices,
     PerfLedger,
+    one_after_the_other,
+    words,
 )
 from ptn_backtest.ledger.history import LedgerHistory, after_no_change, book_history
 from ptn_backtest.ledger.kernel import run_updates
@@ -144,7 +146,7 @@ def _restore(
     for i, name in enumerate(names):
         ledger = state.ledgers.get(name)
         if ledger is not None:
-            book.cps[i, : len(ledger.cps)] = ledger.cps
+            words(book.cps)[i, : len(ledger.cps)] = words(ledger.cps)
             book.ledgers["used"][i] = len(ledger.cps)
             book.ledgers["init_ms"][i] = ledger.initialization_time_ms
             book.ledgers["peak"][i] = ledger.max_return
@@ -154,10 +156,11 @@ def _restore(
             row["price"], row["price_ms"] = prices[pair.trade_pair_id]
         if f"{pair.trade_pair_id}_prev" in prices:
             row["before"], row["before_ms"] = prices[f"{pair.trade_pair_id}_prev"]
-    carries = [state.carry_cache.get(each.position_uuid) for each in timeline.positions]
-    known = [i for i, carry in enumerate(carries) if carry]
-    book.holdings["carry"][known] = [carry[0] for carry in carries if carry]
-    book.holdings["carry_until_ms"][known] = [carry[1] for carry in carries if carry]
+    entries = [state.carry_cache.get(one.position_uuid) for one in timeline.positions]
+    asked = [i for i, entry in enumerate(entries) if entry is not None]
+    known = [entry for entry in entries if entry is not None]
+    book.holdings["carry"][asked] = [fee for fee, _ in known]
+    book.holdings["carry_until_ms"][asked] = [until_ms for _, until_ms in known]
 
 
 def _close_book(
@@ -174,21 +177,19 @@ def _close_book(
         name: PerfLedger(
             initialization_time_ms=int(row["init_ms"]),
             max_return=float(row["peak"]),
-            cps=book.cps[i, row["oldest"] : row["used"]].copy(),
+            cps=one_after_the_other([book.cps[i, row["oldest"] : row["used"]]]),
             last_known_prices=_last_known_prices(timeline, book) if name == PORTFOLIO else {},
             target_ledger_window_ms=window_ms,
         )
         for i, (name, row) in enumerate(zip(names, book.ledgers, strict=True))
         if row["used"] > 0
     }
-    carry, until_ms = book.holdings["carry"].tolist(), book.holdings["carry_until_ms"].tolist()
+    asked = np.flatnonzero(book.holdings["carry_until_ms"] != NONE_MS)
+    entries = (book.holdings[name][asked].tolist() for name in ("carry", "carry_until_ms"))
+    uuids = [timeline.positions[i].position_uuid for i in asked.tolist()]
     return LedgerState(
         ledgers=ledgers,
-        carry_cache={
-            position.position_uuid: (carry[i], until_ms[i])
-            for i, position in enumerate(timeline.positions)
-            if until_ms[i] != NONE_MS
-        },
+        carry_cache=dict(zip(uuids, zip(*entries, strict=True), strict=True)),
         last_update_ms=last_update_ms,
         orders_seen=orders_seen,
         breach=_breach(timeline, book, DRAWDOWN, before.breach),

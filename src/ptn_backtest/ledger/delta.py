@@ -5,7 +5,7 @@ the newest of before on, and by where each update left the ledgers; with the sta
 back the state after and the history between, exactly.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,13 +19,14 @@ from ptn_backtest.ledger.checkpoint import (
     WINDOW_MS,
     Checkpoints,
     PerfLedger,
+    one_after_the_other,
+    words,
 )
 from ptn_backtest.ledger.history import LedgerHistory, after_no_change
 from ptn_backtest.ledger.state import LedgerState
-from ptn_backtest.positions.columns import Ints, Rows
+from ptn_backtest.positions.columns import Ints, Row, Rows
 
 _NO_CHECKPOINTS = np.empty(0, dtype=CHECKPOINT)
-_N_WORDS = CHECKPOINT.itemsize // 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,37 @@ NO_CHANGE = LedgerDelta(
 """Of a trader whose ledgers ended before."""
 
 
+@dataclass(frozen=True, slots=True)
+class GrowingLedger:
+    """Checkpoints in parts, which are joined when all of them are known.
+
+    Attributes:
+        parts: checkpoints, one part after the other.
+        begin: how many of the first do not count any more.
+    """
+
+    parts: Sequence[Checkpoints]
+    begin: int = 0
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts)) - self.begin
+
+    def continued(self, part: Checkpoints) -> "GrowingLedger":
+        """With the newest checkpoint, which went on, replaced by those of `part`."""
+        *done, newest = self.parts
+        return GrowingLedger([*done, newest[:-1], part], self.begin)
+
+    def window(self, mark: Row) -> "GrowingLedger":
+        """Those that an update left: its mark tells which (`book.MARK`)."""
+        if mark["used"] != len(self):
+            return GrowingLedger([self.joined()[mark["oldest"] : mark["used"]]])
+        return GrowingLedger(self.parts, self.begin + int(mark["oldest"]))
+
+    def joined(self) -> Checkpoints:
+        """All of them in one array."""
+        return one_after_the_other(self.parts)[self.begin :]
+
+
 def delta_of(
     before: LedgerState, after: LedgerState, history: LedgerHistory, *, whole: bool = False
 ) -> LedgerDelta:
@@ -76,28 +108,36 @@ def delta_of(
     added = [cps[n:] for cps, n in zip(history.cps, kept, strict=True)]
     newest = history.newest.ravel()
     # to the last bit, which is also quicker than field by field
-    closing = _words(_closing(history.cps, history.marks).ravel())
-    earlier = np.flatnonzero((closing != _words(newest)).any(axis=1))
+    closing = words(_closing(history.cps, history.marks).ravel())
+    earlier = np.flatnonzero((closing != words(newest)).any(axis=1))
     return LedgerDelta(
         summary=_summary(after, history.names, history.init_ms, kept, added),
-        cps=_one_after_the_other(added),
+        cps=one_after_the_other(added),
         marks=history.marks,
         earlier_at=earlier,
         earlier=newest[earlier],
     )
 
 
-def state_after(before: LedgerState, delta: LedgerDelta) -> LedgerState:
-    """The state that the updates left.
+def state_after(before: LedgerState, *deltas: LedgerDelta) -> LedgerState:
+    """The state that stretches of updates left, one after the other.
 
     Args:
         before: the state that `delta_of` was given; any state for a whole delta.
-        delta: what it gave.
+        deltas: what it gave, of each stretch.
 
     Raises:
-        LedgerError: the delta belongs to another state.
+        LedgerError: a delta belongs to another state.
     """
-    return _state(delta, _joined(before, delta)) if delta.summary else before
+    changing = [delta for delta in deltas if delta.summary]
+    if not changing:
+        return before
+    grown = {name: GrowingLedger([ledger.cps]) for name, ledger in before.ledgers.items()}
+    for delta in changing[:-1]:
+        each = zip(_grown(grown, delta), delta.marks[-1], strict=True)
+        grown = {name: one.window(mark) for (name, one), mark in each if mark["used"] > 0}
+    last = changing[-1]
+    return _state(last, [one.joined() for _, one in _grown(grown, last)])
 
 
 def apply_delta(
@@ -162,26 +202,37 @@ def _state(delta: LedgerDelta, cps: Sequence[Checkpoints]) -> LedgerState:
 
 def _joined(before: LedgerState, delta: LedgerDelta) -> tuple[Checkpoints, ...]:
     """Each ledger's checkpoints: those kept of before, then those added."""
+    old = {name: GrowingLedger([ledger.cps]) for name, ledger in before.ledgers.items()}
+    return tuple(one.joined() for _, one in _grown(old, delta))
+
+
+def _grown(
+    old: Mapping[str, GrowingLedger], delta: LedgerDelta
+) -> Iterator[tuple[str, GrowingLedger]]:
+    """(name, its checkpoints) of a delta's ledgers: those kept of before, then those added.
+
+    Raises:
+        LedgerError: the delta belongs to another state.
+    """
     summary = delta.summary
     parts = np.split(delta.cps, np.cumsum(summary["added"])[:-1])
-    joined = []
     for name, part, kept in zip(summary["names"], parts, summary["kept"], strict=True):
-        old = before.ledgers[name].cps if kept else _NO_CHECKPOINTS
-        if kept and len(old) != kept + 1:
+        there = len(old[name]) if kept and name in old else 0
+        if kept and there != kept + 1:
             raise LedgerError(
                 f"ledger {name}: what was stored continues {kept + 1} checkpoints, but the state "
-                f"has {len(old)}; build the ledgers anew"
+                f"has {there}; build the ledgers anew"
             )
-        joined.append(_one_after_the_other((old[:kept], part)))
-    return tuple(joined)
+        yield name, old[name].continued(part) if kept else GrowingLedger([part])
 
 
 def _closing(cps: Sequence[Checkpoints], marks: Rows) -> Checkpoints:
     """Every update's newest checkpoint as it is in the end (updates x ledgers)."""
     closing = np.zeros(marks.shape, dtype=CHECKPOINT)
+    used, numbers = marks["used"], words(closing)
     for i, own in enumerate(cps):
-        there = marks["used"][:, i] > 0
-        closing[there, i] = own[marks["used"][there, i] - 1]
+        there = used[:, i] > 0
+        numbers[there, i] = words(own)[used[there, i] - 1]
     return closing
 
 
@@ -195,18 +246,8 @@ def _whole_state(state: LedgerState) -> LedgerDelta:
     init_ms = [ledger.initialization_time_ms for ledger in ledgers]
     return LedgerDelta(
         summary=_summary(state, names, init_ms, [0] * len(names), cps),
-        cps=_one_after_the_other(cps),
+        cps=one_after_the_other(cps),
         marks=marks,
         earlier_at=NO_CHANGE.earlier_at,
         earlier=_NO_CHECKPOINTS,
     )
-
-
-def _one_after_the_other(parts: Sequence[Checkpoints]) -> Checkpoints:
-    words = [_words(part) for part in (_NO_CHECKPOINTS, *parts)]
-    return np.concatenate(words).view(CHECKPOINT)[:, 0]
-
-
-def _words(cps: Checkpoints) -> Ints:
-    """Checkpoints as rows of whole numbers, which NumPy handles much faster than fields."""
-    return np.ascontiguousarray(cps).view(np.int64).reshape(len(cps), _N_WORDS)

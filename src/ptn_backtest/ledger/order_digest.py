@@ -28,10 +28,9 @@ def orders_digest(timeline: TraderTimeline, until_ms: int) -> str:
     counts = np.add.reduceat(known, positions["first"], dtype=np.int64)
     begun = np.flatnonzero(counts)
     stored = np.argsort(np.argsort(positions["stored"][begun]))
-    digest = hashlib.blake2b(digest_size=16)
-    for i in begun:
-        position = timeline.positions[i]
-        digest.update(f"{position.position_uuid} {position.trade_pair.trade_pair_id}\n".encode())
+    named = (timeline.positions[i] for i in begun.tolist())
+    names = "".join(f"{one.position_uuid} {one.trade_pair.trade_pair_id}\n" for one in named)
+    digest = hashlib.blake2b(names.encode(), digest_size=16)
     for part in (
         counts[begun],
         stored,

@@ -8,7 +8,7 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -67,13 +67,13 @@ def convert(
     positions: list[Position] = []
     rejections: list[Rejection] = []
     counts = Counter(dict.fromkeys(("split_positions", "open_ms_corrected"), 0))
-    for record, parts in _parts(judge(records), split=split):
+    for parts, opens_elsewhere in _outcomes(records, split=split):
         if isinstance(parts, Rejection):
             if strict:
                 raise InvalidPosition(explain(parts))
             rejections.append(parts)
             continue
-        counts["open_ms_corrected"] += _opens_elsewhere(record, parts[0])
+        counts["open_ms_corrected"] += opens_elsewhere
         counts["split_positions"] += len(parts) > 1
         positions.extend(parts)
     conversion = Conversion(positions, rejections, _count(positions, rejections, counts))
@@ -90,7 +90,8 @@ def judge(
     an order's uuid by the first position that was kept.
     """
     if isinstance(records, RecordTable):
-        yield from _judge_table(records)
+        for record, (position, _) in zip(records, judge_columns(records), strict=True):
+            yield from [(record, position)] if position else judge([record])
         return
     seen = _Seen()
     for record in records:
@@ -102,20 +103,27 @@ def judge(
         yield record, verdict
 
 
-def _judge_table(table: RecordTable) -> Iterator[tuple[PositionRecord, Position | Rejection]]:
-    for record, position in judge_columns(table):
-        if position is None:  # by itself, because no uuid of a table is there twice
-            yield from judge([record])
-        else:
-            yield record, position
-
-
 def explain(rejection: Rejection) -> str:
     """One line: where, which position and order, and what is wrong."""
     order = f" order {rejection.order_uuid}" if rejection.order_uuid else ""
     position = f"position {rejection.position_uuid}" if rejection.position_uuid else "position"
     origin = rejection.origin or "unknown place"
     return f"{origin}: {position}{order}: {rejection.detail} ({rejection.reason})"
+
+
+def _outcomes(
+    records: Iterable[PositionRecord], *, split: bool
+) -> Iterator[tuple[Sequence[Position] | Rejection, bool]]:
+    """The trades of each record, or why there are none; and whether its stored open_ms was wrong."""
+    if isinstance(records, RecordTable) and not split:
+        for row, (position, opens_elsewhere) in enumerate(judge_columns(records)):
+            if position is not None:
+                yield (position,), opens_elsewhere
+            else:  # by itself, because no uuid of a table is there twice
+                yield from _outcomes([records[row]], split=False)
+        return
+    for record, parts in _parts(judge(records), split=split):
+        yield parts, not isinstance(parts, Rejection) and _opens_elsewhere(record, parts[0])
 
 
 def _parts(

@@ -114,4 +114,7 @@ def _warning(pair: TradePair, n_orders: int, n_recorded: int, n_missing: int) ->
     )
     if pair.is_crypto:
         return f"{text}; slippage of crypto asks for none"
-    return f"{text}: import candles with the columns bid and ask"
+    return (
+        f"{text}: bring them ('ptn-backtest candles pull-quotes'), or import candles with the columns "
+        "bid and ask"
+    )

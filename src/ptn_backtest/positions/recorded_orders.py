@@ -105,13 +105,20 @@ class RecordedOrders(Sequence[Order]):
 
 def order_rows(orders: Iterable[Sequence[Order]]) -> _Rows:
     """The orders of many positions as rows of ORDER, one position after the other."""
-    parts = [np.empty(0, dtype=ORDER)]
+    parts = []
     for _, some in groupby(orders, _table):
         together = list(some)
         recorded = [each for each in together if isinstance(each, RecordedOrders)]
         rows = recorded[0].columns.rows[_places(recorded)] if recorded else _object_rows(together)
         parts.append(rows)
-    return np.concatenate(parts)
+    return joined(parts, ORDER)
+
+
+def joined(parts: Sequence[_Rows], kind: np.dtype[np.void]) -> _Rows:
+    """Rows of one type one after another; as bytes, since NumPy compares fields for each part."""
+    plain = np.dtype((np.void, kind.itemsize))
+    none = np.empty(0, dtype=plain)
+    return np.concatenate([none, *(np.ascontiguousarray(p).view(plain) for p in parts)]).view(kind)
 
 
 def spans(first: _Ints, last: _Ints) -> _Ints:
@@ -151,7 +158,7 @@ def order_columns(each: Iterable[Sequence[Order]]) -> OrderColumns:
         recorded = [orders for orders in together if isinstance(orders, RecordedOrders)]
         parts.append(_taken(recorded) if recorded else _columns_of(together))
     return OrderColumns(
-        np.concatenate([part.rows for part in parts]),
+        joined([part.rows for part in parts], ORDER),
         np.concatenate([part.bid for part in parts]),
         np.concatenate([part.ask for part in parts]),
         pa.concat_arrays([part.uuids for part in parts]),

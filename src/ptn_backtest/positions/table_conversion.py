@@ -20,8 +20,8 @@ from ptn_backtest.positions.order import (
 )
 from ptn_backtest.positions.position import Position
 from ptn_backtest.positions.recorded_orders import ORDER, OrderColumns, RecordedOrders
-from ptn_backtest.sources.record_table import RecordTable, python_rows
-from ptn_backtest.sources.records import PositionRecord
+from ptn_backtest.sources.record_table import RecordTable, TableRow, python_rows
+from ptn_backtest.sources.records import STORED_FIELDS
 from ptn_backtest.trade_pairs import TradePair
 
 _Flags: TypeAlias = NDArray[np.bool_]
@@ -31,8 +31,11 @@ _SIGNS = pa.array([OrderType.FLAT, OrderType.LONG, OrderType.SHORT], pa.string()
 """Order types in such an order that their index, 2 taken as -1, is their sign."""
 
 
-def judge_columns(table: RecordTable) -> Iterator[tuple[PositionRecord, Position | None]]:
-    """Each record, with its position where it is plainly sound; its orders stay columns."""
+def judge_columns(table: RecordTable) -> Iterator[tuple[Position | None, bool]]:
+    """Each record's position, where it is plainly sound; its orders stay columns.
+
+    And whether its stored open time is another one than that of its first order.
+    """
     orders, sound_orders = _orders(table.orders)
     first, last = table.first[:-1], table.first[1:]
     unsound = np.concatenate(([0], np.cumsum(~sound_orders)))
@@ -40,24 +43,33 @@ def judge_columns(table: RecordTable) -> Iterator[tuple[PositionRecord, Position
     first = np.where(sound, first, 0)
     opening = orders.rows[first] if len(orders.rows) else np.zeros(len(first), dtype=ORDER)
     sound &= (opening["kind"] != 0) & (opening["price"] != 0)
-    rows = python_rows(sound, opening["time_ms"], first, last)
-    for record, (is_sound, open_ms, start, stop) in zip(table, rows, strict=True):
-        yield record, _position(record, open_ms, orders, start, stop) if is_sound else None
+    opened, stored = opening["time_ms"], table.positions.column("open_ms")
+    elsewhere = _flags(pc.not_equal(stored, pa.array(opened)))
+    hotkeys, trader = _named(table.positions, "miner_hotkey")
+    pairs, pair = _named(table.positions, "trade_pair_id")
+    uuids = table.positions.column("position_uuid").combine_chunks()
+    sizes = _floats(table.positions, "account_size")
+    rows = python_rows(sound, elsewhere, trader, uuids, pair, opened, first, last, sizes)
+    for row, (kept, moved, of, uuid, on, open_ms, start, stop, size) in enumerate(rows):
+        if not kept:
+            yield None, False
+            continue
+        position = Position(
+            hotkeys[of],
+            uuid,
+            TradePair.from_trade_pair_id(pairs[on]),
+            open_ms,
+            RecordedOrders(orders, start, stop),
+            size,
+            TableRow(table.positions, row, STORED_FIELDS),
+        )
+        yield position, moved
 
 
-def _position(
-    record: PositionRecord, open_ms: int, orders: OrderColumns, start: int, stop: int
-) -> Position:
-    fields = record.fields
-    return Position(
-        fields["miner_hotkey"],
-        fields["position_uuid"],
-        TradePair.from_trade_pair_id(fields["trade_pair_id"]),
-        open_ms,
-        RecordedOrders(orders, start, stop),
-        fields.get("account_size", 0.0),
-        record.stored,
-    )
+def _named(positions: _Table, name: str) -> tuple[list[str], NDArray[np.int32]]:
+    """The texts of a column, each once, and which of them each row has; 0 for null."""
+    column = positions.column(name).combine_chunks().dictionary_encode()
+    return column.dictionary.to_pylist(), pc.fill_null(column.indices, 0).to_numpy()
 
 
 def _sound_fields(positions: _Table) -> _Flags:
@@ -71,30 +83,29 @@ def _sound_fields(positions: _Table) -> _Flags:
 
 def _orders(found: _Table) -> tuple[OrderColumns, _Flags]:
     """All orders as columns, and which of them are plainly sound."""
-    rows = np.zeros(len(found), dtype=ORDER)
     kinds = pc.index_in(found.column("order_type"), value_set=_SIGNS)
     sound = _filled(found, "order_uuid") & _flags(pc.is_valid(kinds))
     for name in ("leverage", "price", "processed_ms"):
         sound &= _flags(pc.is_valid(found.column(name)))
-    kind = pc.fill_null(kinds, 0).to_numpy().astype(np.int64)
-    rows["kind"] = np.where(kind == 2, -1, kind)  # noqa: PLR2004 - see _SIGNS
+    kind = pc.fill_null(kinds, 0).to_numpy()
+    kind = np.where(kind == 2, -1, kind)  # noqa: PLR2004 - see _SIGNS
     leverage = _floats(found, "leverage")
-    leverage = np.where((rows["kind"] < 0) & (leverage > 0), -leverage, leverage)
-    rows["leverage"] = leverage
-    for name in ("price", "slippage"):
-        rows[name] = _floats(found, name)
-    rows["time_ms"] = _ints(found, "processed_ms")
-    rows["src"] = _ints(found, "src")
+    leverage = np.where((kind < 0) & (leverage > 0), -leverage, leverage)
+    price, slippage = _floats(found, "price"), _floats(found, "slippage")
+    time_ms, src = _ints(found, "processed_ms"), _ints(found, "src")
     bid, ask = _floats(found, "bid"), _floats(found, "ask")
-    for numbers in (leverage, rows["price"], rows["slippage"], bid, ask):
+    for numbers in (leverage, price, slippage, bid, ask):
         sound &= np.isfinite(numbers)
     size = np.abs(leverage)
-    sound &= (rows["kind"] == 0) | ((size >= MIN_LEVERAGE) & (size <= MAX_LEVERAGE))
-    sound &= (rows["kind"] <= 0) | (leverage > 0)
-    sound &= (rows["price"] > 0) | ((rows["price"] == 0) & np.isin(rows["src"], PRICELESS_SOURCES))
-    sound &= _is_time(rows["time_ms"])
-    uuids = found.column("order_uuid").combine_chunks()
-    return OrderColumns(rows, bid, ask, uuids), sound
+    sound &= (kind == 0) | ((size >= MIN_LEVERAGE) & (size <= MAX_LEVERAGE))
+    sound &= (kind <= 0) | (leverage > 0)
+    sound &= (price > 0) | ((price == 0) & np.isin(src, PRICELESS_SOURCES))
+    sound &= _is_time(time_ms)
+    rows = np.empty(len(found), dtype=ORDER)
+    columns = (kind, leverage, price, slippage, time_ms, src)
+    for name, column in zip(ORDER.names or (), columns, strict=True):
+        rows[name] = column
+    return OrderColumns(rows, bid, ask, found.column("order_uuid").combine_chunks()), sound
 
 
 def _flags(found: Any) -> _Flags:  # noqa: ANN401 - Arrow's answers, null for an unknown one

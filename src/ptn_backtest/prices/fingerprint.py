@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptn_backtest.clock import NEVER_MS
+from ptn_backtest.compiled import compiled, inlined
 from ptn_backtest.prices.candles import Timespan
 from ptn_backtest.prices.table import PriceTable
 
-_Words = NDArray[np.uint64]
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 _WORD = 1 << 64
 
 
@@ -75,18 +77,28 @@ def candle_sum(
     return total
 
 
-def _sum_of(name: str, starts: NDArray[np.int64], closes: NDArray[np.float64]) -> CandleSum:
-    parts = []
-    for seed in (1, 2):
-        mixed = _mixed(starts.view(np.uint64) + np.uint64(zlib.crc32(name.encode(), seed)))
-        mixed = _mixed(mixed ^ np.ascontiguousarray(closes).view(np.uint64))
-        parts.append(int(mixed.sum(dtype=np.uint64)))
-    return CandleSum(len(starts), *parts)
+def _sum_of(name: str, starts: Ints, closes: Floats) -> CandleSum:
+    bits = np.ascontiguousarray(closes).view(np.int64)
+    high, low = (
+        _added_up(np.uint64(zlib.crc32(name.encode(), seed)), starts, bits) for seed in (1, 2)
+    )
+    return CandleSum(len(starts), int(high), int(low))
 
 
-def _mixed(words: _Words) -> _Words:
+@compiled
+def _added_up(seed: np.uint64, starts: Ints, bits: Ints) -> np.uint64:
+    """The sum of a number for each candle, which mixes the seed, its start and the bits of its close."""
+    total = np.uint64(0)
+    for i in range(len(starts)):
+        word = _mixed(np.uint64(starts[i]) + seed)
+        total += _mixed(word ^ np.uint64(bits[i]))
+    return total
+
+
+@inlined
+def _mixed(word: np.uint64) -> np.uint64:
     """Every bit of a word spread over all of it (the finalizer of SplitMix64)."""
-    words = words + np.uint64(0x9E3779B97F4A7C15)
-    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return words ^ (words >> np.uint64(31))
+    word += np.uint64(0x9E3779B97F4A7C15)
+    word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return word ^ (word >> np.uint64(31))

@@ -4,6 +4,7 @@
     minute/BTCUSD/2025-01.parquet   minute candles by month
     second/BTCUSD/2025-01-05.parquet  second candles by day
     missing/minute/BTCUSD/2025-01.json  candles that a provider was asked for and does not have
+    quotes/EURUSD/2025-01.parquet   bid and ask at single moments: `quote_shelf`
 
 `docs/candles.md` has the whole format. A file is replaced in one step, so that a crash leaves
 either the old one or the new one. A folder that is not on this machine (`prices.place`) is read only.
@@ -121,7 +122,7 @@ class CandleStore:
                 raise CandleError(
                     f"{root} is not empty and not a candle store: name another folder"
                 )
-            root.mkdir(parents=True, exist_ok=True)
+            _make_folder(root)
             about = {
                 "format": FORMAT,
                 "version": FORMAT_VERSION,
@@ -188,16 +189,17 @@ class CandleStore:
         for path in self._files(trade_pair_id, timespan, windows):
             table = read_file(path, REPLAY_COLUMNS, windows)
             there = Candles(table["timestamp_ms"].to_numpy(), table["close"].to_numpy())
-            earlier_ms = np.concatenate(([before_ms], there.start_ms))[: len(there)]
-            early = there.start_ms <= earlier_ms
-            if early.any():
-                raise _unusable(path, there.start_ms[early.argmax()], "twice or out of order")
+            if not len(there):
+                continue
+            early = there.start_ms[1:] <= there.start_ms[:-1]
+            if there.start_ms[0] <= before_ms or early.any():
+                first = 0 if there.start_ms[0] <= before_ms else early.argmax() + 1
+                raise _unusable(path, there.start_ms[first], "twice or out of order")
             candles = there.within(windows)
-            bad = ~((candles.close > 0) & (candles.close < np.inf))
-            if bad.any():
-                first = bad.argmax()
+            if not np.all((candles.close > 0) & (candles.close < np.inf)):
+                first = np.argmin((candles.close > 0) & (candles.close < np.inf))
                 raise _unusable(path, candles.start_ms[first], f"with close {candles.close[first]}")
-            before_ms = int(there.start_ms[-1]) if len(there) else before_ms
+            before_ms = int(there.start_ms[-1])
             yield candles
 
     def read_table(
@@ -246,7 +248,7 @@ class CandleStore:
         names, firsts, counts = np.unique(names_of[order], return_index=True, return_counts=True)
         table = table.take(order)
         total = Written()
-        with self._writing(folder):
+        with self.writing(folder):
             for name, first, count in zip(names, firsts, counts, strict=True):
                 path = folder / f"{name}.parquet"
                 old = read_file(path, SCHEMA.names) if path.exists() else SCHEMA.empty_table()
@@ -308,7 +310,7 @@ class CandleStore:
                 by_period.setdefault(name, []).append(bounds)
         if not by_period:
             return
-        with self._writing(folder):
+        with self.writing(folder):
             for name, pieces in by_period.items():
                 path = folder / f"{name}.json"
                 known = read_known_missing(path)
@@ -328,7 +330,7 @@ class CandleStore:
         return period_files(self._folder(trade_pair_id, timespan), ".parquet", timespan, windows)
 
     @contextmanager
-    def _writing(self, folder: Path) -> Iterator[None]:
+    def writing(self, folder: Path) -> Iterator[None]:
         """Keep other writers out, and clear away what a crashed one left."""
         with (self.root / "store.json").open(encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -336,6 +338,16 @@ class CandleStore:
             for leftover in folder.glob(".*.tmp"):
                 leftover.unlink()
             yield
+
+
+def _make_folder(root: Path) -> None:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise CandleError(
+            f"no folder for candles can be made in {root.parent}: {fault.strerror}. Name one in "
+            "which you may write"
+        ) from None
 
 
 def _read_about(root: StorePath) -> dict[str, Any]:
@@ -346,8 +358,15 @@ def _read_about(root: StorePath) -> dict[str, Any]:
         raise CandleError(
             f"no candle store at {root}: make one with 'ptn-backtest candles import {root} FILES...'"
         ) from None
-    except (OSError, ValueError) as fault:
-        raise CandleError(f"{path} cannot be read: {fault}") from fault
+    except OSError as fault:
+        raise CandleError(
+            f"{path} cannot be read: {fault.strerror}. Give the folder of a candle store that you may "
+            "read"
+        ) from None
+    except ValueError as fault:
+        raise CandleError(
+            f"{path} is damaged ({fault}): restore it, or import the candles into another folder"
+        ) from fault
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise CandleError(f'{path} does not describe a candle store: "format" is not {FORMAT!r}')
     if about.get("version") != FORMAT_VERSION:

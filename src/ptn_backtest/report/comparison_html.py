@@ -1,18 +1,16 @@
 """A comparison of two runs as one page: it works offline, like report.html."""
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment
-from markupsafe import Markup
 
 from ptn_backtest.errors import ConfigError
 from ptn_backtest.report import comparison_words as words
 from ptn_backtest.report.environment import page_environment
+from ptn_backtest.report.scripts import page_script
 from ptn_backtest.results.comparison import RunComparison
 from ptn_backtest.results.run_folder import versions
 
@@ -51,14 +49,13 @@ def render_comparison(found: RunComparison) -> str:
     """The page's text."""
     environment = page_environment()
     add_comparison_words(environment)
-    script = environment.get_template("script.html.j2").render()
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    script = page_script("tables.js", "unfold.js")
     return environment.get_template("comparison.html.j2").render(
         **comparison_parts(found),
         versions=versions(),
         # only our own script may run, whatever a hotkey or a file says
-        script=Markup(script),  # noqa: S704 - our own template, no input in it
-        script_hash=digest,
+        script=script.text,
+        script_hash=script.digest,
     )
 
 

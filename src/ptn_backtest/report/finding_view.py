@@ -1,12 +1,9 @@
 """What the page shows of orders that the network would not have taken as they were recorded."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ptn_backtest.positions.order_checks import OrderFinding
-
-MOST_FINDINGS = 50
-"""First findings listed per trader; order_findings.parquet has them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,15 +15,6 @@ class FindingGroup:
     n_refused: int
     n_traders: int
     example: str
-
-
-@dataclass(frozen=True, slots=True)
-class TraderFindings:
-    """One trader's findings: the first, and how many there are."""
-
-    miner_hotkey: str
-    first: Sequence[OrderFinding]
-    n_orders: int
 
 
 def finding_groups(findings: Iterable[OrderFinding]) -> list[FindingGroup]:
@@ -44,11 +32,3 @@ def finding_groups(findings: Iterable[OrderFinding]) -> list[FindingGroup]:
         )
         for rule, group in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
     ]
-
-
-def trader_findings(findings: Iterable[OrderFinding], most: int) -> list[TraderFindings]:
-    """The first findings of each trader."""
-    traders: dict[str, list[OrderFinding]] = {}
-    for finding in findings:
-        traders.setdefault(finding.miner_hotkey, []).append(finding)
-    return [TraderFindings(hotkey, own[:most], len(own)) for hotkey, own in traders.items()]

@@ -7,14 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptn_backtest.backtest.result import RunResult
-from ptn_backtest.report.charts import SeriesChart, line_chart
 from ptn_backtest.report.rule_wording import BUCKETS, OUT
 from ptn_backtest.results.bucket_history import bucket_at, bucket_stays
 from ptn_backtest.rules.scoring import ClassScore, Scores, TraderScore
 
-MOST_LEADERS = 300
+MOST_LEADERS = 200
 """Traders in the leaderboard; scores.parquet has them all."""
-MOST_SCORE_POINTS = 120
 _NOT_SCORED = np.nan
 
 
@@ -70,25 +68,20 @@ class ScoreHistory:
     scores: Mapping[str, NDArray[np.float64]]
     ranks: NDArray[np.float64]
 
-    def charts(self, miner_hotkey: str, most: int) -> tuple[SeriesChart, SeriesChart] | None:
-        """A trader's class scores and its rank; None where it was never scored."""
-        place = self.places.get(miner_hotkey)
-        if place is None:
-            return None
-        lines = {name: values[place] for name, values in self.scores.items()}
-        rank = {"rank": self.ranks[place]}
-        most = min(most // 2, MOST_SCORE_POINTS)  # the charts are half as wide
-        return line_chart(self.time_ms, lines, most), line_chart(self.time_ms, rank, most, best=1.0)
-
 
 def evaluations(result: RunResult) -> Sequence[Scores]:
     """The evaluations that the page tells of: those of everybody, else the competitions."""
     return result.scores or result.competitions
 
 
+def last_scores(result: RunResult) -> Scores | None:
+    """The last evaluation that scored anybody; None where none did."""
+    return next((one for one in reversed(evaluations(result)) if one.hotkeys), None)
+
+
 def leaderboard(result: RunResult) -> Leaderboard | None:
     """The last evaluation that scored anybody; None where none did."""
-    last = next((one for one in reversed(evaluations(result)) if one.hotkeys), None)
+    last = last_scores(result)
     if last is None:
         return None
     stays = bucket_stays(result.events)

@@ -1,16 +1,17 @@
 """The summary of a run in the terminal."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ptn_backtest.backtest.result import RunResult
-from ptn_backtest.clock import format_date
+from ptn_backtest.backtest.result import Advance, RunResult
+from ptn_backtest.clock import format_date, format_time
 from ptn_backtest.report import rule_wording, wording
 from ptn_backtest.results.statistics import TraderSummary, rank_traders
-from ptn_backtest.rules.events import EventKind
+from ptn_backtest.rules.events import Event, EventKind
 
 MOST_TRADERS = 30
 """Traders listed; the report has them all."""
@@ -35,7 +36,7 @@ def print_summary(result: RunResult, console: Console) -> None:
                 Text(f"{wording.count(hidden, 'more trader')} in the report.", style="dim")
             )
         if rule_wording.rules_ran(result):
-            for line in _network(result):
+            for line in _network(result.events):
                 console.print(line)
     else:
         reason, steps = wording.why_nothing(result)
@@ -43,6 +44,16 @@ def print_summary(result: RunResult, console: Console) -> None:
         for step in steps:
             console.print(Text(f"  - {step}"))
     for line in _notes(result):
+        console.print(line)
+
+
+def print_advance(advance: Advance, console: Console) -> None:
+    """Print what going on with a run did: how far it is, what the rules changed, warnings."""
+    updates = wording.count(advance.n_updates, "update")
+    console.print(Text(f"{updates}, up to {format_time(advance.end_ms)}"))
+    for line in _network(advance.events):
+        console.print(line)
+    for line in _said(advance.failed_traders, advance.warnings):
         console.print(line)
 
 
@@ -104,9 +115,9 @@ def _standing(summary: TraderSummary, result: RunResult) -> Text:
     return Text(text, style="bold red" if text == rule_wording.OUT else "")
 
 
-def _network(result: RunResult) -> list[Text]:
+def _network(events: Sequence[Event]) -> list[Text]:
     """What the rules did: how much of each, where that leaves everybody, and the last events."""
-    moves = rule_wording.moves(result.events)
+    moves = rule_wording.moves(events)
     done = rule_wording.count_by_name(rule_wording.KINDS[event.kind] for event in moves)
     lines = [Text.assemble(("Rules ", "bold"), done or "nothing happened")]
     for kind, title in (
@@ -150,9 +161,14 @@ def _notes(result: RunResult) -> list[Text]:
         total = wording.count(len(result.order_findings), "order")
         text = f"{total} that the rules do not take: {rule_wording.count_by_name(rules)}"
         lines.append(Text.assemble(("Reduced or refused ", "bold yellow"), text))
-    for hotkey, message in result.failed_traders.items():
-        lines.append(
+    return lines + _said(result.failed_traders, result.warnings)
+
+
+def _said(failed_traders: Mapping[str, str], warnings: Sequence[str]) -> list[Text]:
+    return [
+        *(
             Text.assemble(("Failed ", "bold red"), f"{wording.shorten(hotkey)}: {message}")
-        )
-    lines += [Text.assemble(("Warning ", "bold yellow"), warning) for warning in result.warnings]
-    return lines
+            for hotkey, message in failed_traders.items()
+        ),
+        *(Text.assemble(("Warning ", "bold yellow"), warning) for warning in warnings),
+    ]

@@ -9,6 +9,9 @@ from ptn_backtest.clock import format_time
 SYNTHETIC = "Synthetic data"
 SYNTHETIC_NOTICE = "Positions or candles are made up for tests; no figure is a track record."
 
+_HOTKEY_LETTERS = 46
+"""Addresses have 46 to 48; a shorter one was cut."""
+
 
 def percent(fraction: float, digits: int = 2) -> str:
     """A fraction as 1.23%, without a sign for what rounds to 0."""
@@ -95,14 +98,21 @@ def why_nothing(result: RunResult) -> tuple[str, list[str]]:
         )
     hotkey = result.settings.get("test_single_hotkey")
     trader = f" for the hotkey {hotkey}" if hotkey else ""
+    check = "Check the list of hotkeys, if one was given."
+    if hotkey:
+        whole = "" if len(hotkey) >= _HOTKEY_LETTERS else " (it must be given whole)"
+        check = f"Check the hotkey{whole}, or leave it out to load all traders."
+    what_to_do = [
+        check,
+        f"Check that the source is the one you mean: {result.source}.",
+    ]
+    if not result.end_ms:  # neither settings nor positions gave one
+        return f"The source holds no positions{trader}.", what_to_do
     return (
         f"The source holds no positions{trader} that were open by {format_time(result.end_ms)}.",
         [
             f"Check the time range: {period}. Times are milliseconds, or ISO dates in UTC.",
-            "Check the hotkey, or leave it out to load all traders."
-            if hotkey
-            else "Check the list of hotkeys, if one was given.",
-            f"Check that the source is the one you mean: {result.source}.",
+            *what_to_do,
         ],
     )
 

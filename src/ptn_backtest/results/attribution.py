@@ -17,21 +17,24 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ptn_backtest.backtest.result import ReplayedPosition
 from ptn_backtest.ledger.checkpoint import PORTFOLIO, Checkpoints, PerfLedger
 from ptn_backtest.ledger.daily import start_ms
 from ptn_backtest.positions.order_log import OrderLog
 from ptn_backtest.results.parquet import table_schema
+from ptn_backtest.results.position_index import PositionIndex
 from ptn_backtest.results.tables import Ledgers
 
 __all__ = [
     "ATTRIBUTION",
+    "NO_SLIPPAGE",
     "PARTS",
     "Parts",
     "SlippageLog",
     "attribute",
     "attribution_table",
     "part_sums",
+    "parts_of_many",
+    "running_parts",
     "slippage_logs",
 ]
 
@@ -85,7 +88,7 @@ class SlippageLog:
     change: NDArray[np.float64]
 
 
-_NO_SLIPPAGE = SlippageLog(np.zeros(0, np.int64), np.zeros(0))
+NO_SLIPPAGE = SlippageLog(np.zeros(0, np.int64), np.zeros(0))
 
 
 def attribute(ledger: PerfLedger, slippage: SlippageLog) -> Parts:
@@ -99,29 +102,26 @@ def attribute(ledger: PerfLedger, slippage: SlippageLog) -> Parts:
     return _parts(ledger.cps, _slippage_by_checkpoint(ledger, slippage))
 
 
-def slippage_logs(
-    positions: Sequence[ReplayedPosition], log: OrderLog
-) -> dict[str, dict[str, SlippageLog]]:
+def slippage_logs(index: PositionIndex, log: OrderLog) -> dict[str, dict[str, SlippageLog]]:
     """{hotkey: {"portfolio" or trade pair id: its orders with slippage}}.
 
     Args:
-        positions: of the run, by hotkey.
+        index: of the run's positions.
         log: their orders.
     """
     places = np.flatnonzero(log.slippage_change)
-    found: dict[str, dict[str, list[int]]] = {}
-    for place, at in zip(places.tolist(), log.position[places].tolist(), strict=True):
-        position = positions[at].position
-        own = found.setdefault(position.miner_hotkey, {})
-        own.setdefault(PORTFOLIO, []).append(place)
-        own.setdefault(position.trade_pair.trade_pair_id, []).append(place)
-    times = log.orders["time_ms"]
-    return {
-        hotkey: {
-            name: SlippageLog(times[mine], log.slippage_change[mine]) for name, mine in own.items()
-        }
-        for hotkey, own in found.items()
-    }
+    trader, pair = (each[log.position[places]] for each in (index.trader, index.pair))
+    time_ms, change = log.orders["time_ms"][places], log.slippage_change[places]
+    found: dict[str, dict[str, SlippageLog]] = {}
+    for names, number in (([PORTFOLIO], np.zeros_like(pair)), (index.pairs, pair)):
+        ledger = trader * len(names) + number
+        order = np.argsort(ledger, kind="stable")
+        which, first = np.unique(ledger[order], return_index=True)
+        times, changes = np.split(time_ms[order], first[1:]), np.split(change[order], first[1:])
+        for one, *own in zip(which.tolist(), times, changes, strict=False):
+            whose, name = divmod(one, len(names))
+            found.setdefault(index.hotkeys[whose], {})[names[name]] = SlippageLog(*own)
+    return found
 
 
 def part_sums(
@@ -134,10 +134,60 @@ def part_sums(
         slippage: of the same names; one that is absent has none.
     """
     return {
-        name: attribute(ledger, slippage.get(name, _NO_SLIPPAGE)).sums()
+        name: attribute(ledger, slippage.get(name, NO_SLIPPAGE)).sums()
         for name, ledger in ledgers.items()
         if len(ledger.cps)
     }
+
+
+def parts_of_many(
+    sums: Mapping[str, NDArray[np.float64]],
+    ledgers: Sequence[PerfLedger],
+    slippage: Sequence[SlippageLog],
+) -> Parts:
+    """The parts of many ledgers over all checkpoints of each; an element per ledger.
+
+    Args:
+        sums: `statistics.sums_of_many` of these ledgers.
+        ledgers: each with at least one checkpoint.
+        slippage: of each ledger.
+    """
+    if not ledgers:
+        return _parts(sums, np.zeros(0))
+    own = np.repeat(np.arange(len(ledgers)), [len(log.time_ms) for log in slippage])
+    time_ms = np.concatenate([log.time_ms for log in slippage])
+    change = np.concatenate([log.change for log in slippage])
+    begins = np.array([start_ms(ledger.cps[:1])[0] for ledger in ledgers])
+    begun = begins <= np.array([ledger.initialization_time_ms for ledger in ledgers])
+    ends = np.array([ledger.last_update_ms for ledger in ledgers])
+    inside = (time_ms <= ends[own]) & ((time_ms > begins[own]) | begun[own])
+    took = np.bincount(own[inside], weights=change[inside], minlength=len(ledgers))
+    return _parts(sums, took.astype(np.float64))
+
+
+def running_parts(
+    ledgers: Sequence[PerfLedger], slippage: Sequence[SlippageLog]
+) -> dict[str, NDArray[np.float64]]:
+    """{part: its sum up to each checkpoint} of many ledgers, those of one after those of another.
+
+    Args:
+        ledgers: each with at least one checkpoint.
+        slippage: of each ledger.
+    """
+    counts = [len(ledger.cps) for ledger in ledgers]
+    begins = np.cumsum([0, *counts])[:-1]
+    columns = {
+        name: np.concatenate([np.zeros(0), *(ledger.cps[name] for ledger in ledgers)])
+        for name in _LOG_CHANGES
+    }
+    took = [_slippage_by_checkpoint(*each) for each in zip(ledgers, slippage, strict=True)]
+    parts = _parts(columns, np.concatenate([np.zeros(0), *took]))
+    found = {}
+    for name in PARTS:
+        sums = np.cumsum(getattr(parts, name))
+        before = np.concatenate(([0.0], sums))[begins]
+        found[name] = sums - np.repeat(before, counts)
+    return found
 
 
 def attribution_table(
@@ -152,7 +202,7 @@ def attribution_table(
     """
     named = ATTRIBUTION.names[:4]
     by_ledger = [np.zeros(0)] + [
-        _slippage_by_checkpoint(ledger, slippage.get(hotkey, {}).get(name, _NO_SLIPPAGE))
+        _slippage_by_checkpoint(ledger, slippage.get(hotkey, {}).get(name, NO_SLIPPAGE))
         for hotkey, own in ledgers.items()
         for name, ledger in own.items()
     ]
@@ -190,7 +240,7 @@ def _slippage_by_checkpoint(ledger: PerfLedger, slippage: SlippageLog) -> NDArra
     if not len(slippage.time_ms) or not len(ends):
         return np.zeros(len(ends))
     at = np.searchsorted(ends, slippage.time_ms)
-    begin = int(start_ms(ledger.cps)[0])
+    begin = int(start_ms(ledger.cps[:1])[0])
     begun = (slippage.time_ms > begin) | (begin <= ledger.initialization_time_ms)
     inside = (at < len(ends)) & begun
     weights = slippage.change[inside]

@@ -70,10 +70,18 @@ def write_csv_folder(
         folder: where to.
         tables: which.
         read: gives the rows of a table by its name.
+
+    Raises:
+        ConfigError: there is a file of that name, or no folder can be made.
     """
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file: name a folder to write the tables to")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"{folder} cannot be made: {error.strerror}. Name a folder in which you may write"
+        ) from None
     paths = []
     for table in tables:
         path = folder / f"{table.name}.csv"

@@ -72,7 +72,11 @@ def open_table(path: Path, schema: pa.Schema) -> "ds.Dataset":
 
 
 def _unreadable(path: Path, error: Exception) -> ConfigError:
-    return ConfigError(f"{path} cannot be read: {error}. Repeat the run, or restore the file")
+    # Arrow says the path twice, or nothing else where there is no file
+    reason = "there is no such file" if not path.exists() else str(error).partition("\n")[0]
+    return ConfigError(
+        f"{path} cannot be read: {reason.rstrip('.')}. Repeat the run, or restore the file"
+    )
 
 
 def _require(found: pa.Schema, schema: pa.Schema, path: Path) -> None:

@@ -39,6 +39,7 @@ from ptn_backtest.results.attribution import attribution_table, slippage_logs
 from ptn_backtest.results.jsonable import json_ready
 from ptn_backtest.results.order_table import order_table
 from ptn_backtest.results.parquet import FORMAT_VERSION, read_table, write_table
+from ptn_backtest.results.position_index import position_index
 from ptn_backtest.results.states import STATES, share_states
 from ptn_backtest.results.tables import Ledgers
 from ptn_backtest.rules.events import Elimination, Event
@@ -114,7 +115,7 @@ def write_run(
         info = json.dumps(_run_info(result), indent=2, allow_nan=False, ensure_ascii=False)
         (temporary / RUN_FILE).write_text(info + "\n", encoding="utf-8", newline="\n")
         checkpoints = tables.checkpoint_table(result.ledgers)
-        slippage = slippage_logs(result.positions, result.orders)
+        slippage = slippage_logs(position_index(result.positions), result.orders)
         for name, table in (
             ("ledgers", tables.ledger_table(result.ledgers)),
             ("checkpoints", checkpoints),
@@ -177,12 +178,16 @@ def read_info(folder: Path) -> dict[str, Any]:
                 f"{folder} holds a run that is not finished: go on with it "
                 f"('ptn-backtest continue {folder}')"
             ) from None
+        inside = sorted(path.parent.name for path in folder.glob(f"[!.]*/{RUN_FILE}"))
+        held = f", such as {folder / inside[0]}" if inside else ""
         raise ConfigError(
             f"{folder} is not a run folder: {RUN_FILE} cannot be read ({error.strerror}). "
-            "Give a folder that `ptn-backtest run` wrote"
+            f"Give a folder that `ptn-backtest run` wrote{held}"
         ) from None
     except ValueError as error:
-        raise ConfigError(f"{folder / RUN_FILE} is not valid JSON: {error}") from None
+        raise ConfigError(
+            f"{folder / RUN_FILE} is not valid JSON: {error}. Repeat the run, or restore the file"
+        ) from None
     found = info.get("format_version") if isinstance(info, dict) else None
     if found != FORMAT_VERSION:
         raise ConfigError(

@@ -1,15 +1,16 @@
-"""A run in one document, for `ptn-backtest run --json`."""
+"""A run in one document, for `ptn-backtest run --json`, and what going on with one did."""
 
 import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ptn_backtest.backtest.result import RunResult
+from ptn_backtest.backtest.result import Advance, RunResult
 from ptn_backtest.results.run_folder import RUN_FILE
 from ptn_backtest.results.statistics import rank_traders
 
 DOCUMENT = "ptn-backtest run"
+ADVANCE_DOCUMENT = "ptn-backtest continue --states-only"
 DOCUMENT_VERSION = 1
 
 _OF_RUN_JSON = (
@@ -53,4 +54,25 @@ def run_summary(result: RunResult, folder: Path, report: Path) -> dict[str, Any]
             }
             for each in rank_traders(result)
         ],
+    }
+
+
+def advance_summary(advance: Advance, folder: Path) -> dict[str, Any]:
+    """Where the run is, how far it is stored now, and what the rules changed since, in their order.
+
+    Args:
+        advance: what was done.
+        folder: the run's, whose tables are as they were.
+    """
+    return {
+        "document": ADVANCE_DOCUMENT,
+        "document_version": DOCUMENT_VERSION,
+        "run_folder": str(folder),
+        "from_ms": advance.from_ms,
+        "end_ms": advance.end_ms,
+        "n_updates": advance.n_updates,
+        "events": [asdict(event) for event in advance.events],
+        "failed_traders": dict(advance.failed_traders),
+        "warnings": list(advance.warnings),
+        "timings": {"seconds": dict(advance.timings)},
     }

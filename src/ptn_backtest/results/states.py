@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ STATES = "states"
 STATES_VERSION = 1
 
 _PLAN = "plan.json"
+_NOTES = "notes.json"
 
 
 class StateFolder:
@@ -87,21 +88,30 @@ class StateFolder:
                 return leg
         return len(self._legs)
 
+    def gone(self) -> Collection[str]:
+        """Traders that left in the legs that are done."""
+        n_done = self.n_done()
+        return self.standing(n_done - 1).state.eliminations.keys() if n_done else ()
+
     def digests(self, leg: int) -> Mapping[str, tuple[str, int]]:
         """{hotkey: digest of its orders, and up to when (ms)}; {} where the leg is not stored."""
         table = self._traders(leg, "ledgers", ["miner_hotkey", "orders", "until_ms"])
         columns = [column.to_pylist() for column in table.columns]
         return {hotkey: (digest, ms) for hotkey, digest, ms in zip(*columns, strict=True)}
 
-    def ledgers(self, leg: int) -> Mapping[str, StoredTrader]:
-        """{hotkey: its leg}; {} where it is not stored."""
-        return traders_of(self._traders(leg, "ledgers"))
+    def ledgers(
+        self, leg: int, without: Collection[str] = frozenset()
+    ) -> Mapping[str, StoredTrader]:
+        """{hotkey: its leg}, but for some traders; {} where it is not stored."""
+        return traders_of(self._traders(leg, "ledgers"), without)
 
     def notes(self, leg: int) -> LegNotes:
         """What was read up to the end of a stored leg."""
-        notes = self._read_json(self._part(leg, "ledgers") / "notes.json")
+        notes = self._read_json(self._part(leg, "ledgers") / _NOTES)
         return LegNotes(
-            candles=CandleSum.of_text(notes["n_candles"], notes["candles"]),
+            candles=None
+            if notes["candles"] is None
+            else CandleSum.of_text(notes["n_candles"], notes["candles"]),
             warnings=tuple(notes["warnings"]),
             planned_until_ms=notes["planned_until_ms"],
             plagiarism=notes["plagiarism"],
@@ -123,21 +133,21 @@ class StateFolder:
             idle=about["idle"],
         )
 
+    def standing(self, leg: int) -> StoredRules:
+        """As `rules`, but only `state` and `idle`: what further legs need."""
+        about = self._read_json(self._part(leg, "rules") / "state.json")
+        return StoredRules(state=NetworkState.from_dict(about["state"]), idle=about["idle"])
+
     def keep_ledgers(self, leg: int, ledgers: Mapping[str, StoredTrader], notes: LegNotes) -> None:
         """Store a leg's ledgers; its rules, and those of all later legs, are to be done then."""
         self._forget_rules(leg)
         with self._replacing(leg, "ledgers") as folder:
             _write_traders(folder, trader_rows(ledgers))
-            _write_json(
-                folder / "notes.json",
-                {
-                    "n_candles": notes.candles.n_candles,
-                    "candles": notes.candles.text,
-                    "warnings": list(notes.warnings),
-                    "planned_until_ms": notes.planned_until_ms,
-                    "plagiarism": notes.plagiarism,
-                },
-            )
+            _write_notes(folder, notes)
+
+    def keep_notes(self, leg: int, notes: LegNotes) -> None:
+        """Replace the notes of a stored leg."""
+        _write_notes(self._part(leg, "ledgers"), notes)
 
     def keep_rules(self, leg: int, rules: StoredRules) -> None:
         """Store a leg's rules; now it is done, and the rules of later legs are to be done."""
@@ -235,12 +245,29 @@ def _remove(folder: Path) -> None:
 
 
 def _write_plan(folder: Path, settings: Mapping[str, Any], legs: Sequence[Leg]) -> None:
-    temporary = folder / f".{_PLAN}.{uuid.uuid4().hex[:8]}"
     plan = {"version": STATES_VERSION, "settings": dict(settings), "legs": [list(g) for g in legs]}
-    _write_json(temporary, plan)
+    _replace_json(folder / _PLAN, plan)
+
+
+def _write_notes(folder: Path, notes: LegNotes) -> None:
+    candles = notes.candles
+    told = {
+        "n_candles": None if candles is None else candles.n_candles,
+        "candles": None if candles is None else candles.text,
+        "warnings": list(notes.warnings),
+        "planned_until_ms": notes.planned_until_ms,
+        "plagiarism": notes.plagiarism,
+    }
+    _replace_json(folder / _NOTES, told)
+
+
+def _replace_json(path: Path, value: Any) -> None:  # noqa: ANN401
+    """Write a file so that it is there whole, or as it was."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    _write_json(temporary, value)
     _sync(temporary)
-    temporary.replace(folder / _PLAN)
-    _sync(folder)
+    temporary.replace(path)
+    _sync(path.parent)
 
 
 def _write_json(path: Path, value: Any) -> None:  # noqa: ANN401

@@ -5,14 +5,16 @@ A ledger keeps a window of checkpoints. What follows from its last record (value
 the first order; what is summed over checkpoints (gain, loss, PnL, time) counts since `start_ms`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptn_backtest.backtest.result import Liquidation, ReplayedPosition, RunResult
-from ptn_backtest.ledger.checkpoint import PORTFOLIO, Checkpoints, PerfLedger
+from ptn_backtest.ledger.checkpoint import CHECKPOINT, PORTFOLIO, Checkpoints, PerfLedger
 from ptn_backtest.ledger.daily import Dates, Floats, daily_pnl, daily_returns, start_ms
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "rank_traders",
     "spread_fee",
     "summarize_ledger",
+    "sums_of_many",
     "time_in_market",
     "total_return",
 ]
@@ -155,7 +158,7 @@ def carry_fee(cps: Checkpoints) -> float:
 
 def covered_from_ms(ledger: PerfLedger) -> int:
     """From when the checkpoints tell: the first order, or later where old ones were dropped."""
-    return max(ledger.initialization_time_ms, int(start_ms(ledger.cps)[0]))
+    return max(ledger.initialization_time_ms, int(start_ms(ledger.cps[:1])[0]))
 
 
 def is_truncated(ledger: PerfLedger) -> bool:
@@ -190,6 +193,21 @@ def summarize_ledger(ledger: PerfLedger) -> LedgerSummary:
     )
 
 
+def sums_of_many(ledgers: Sequence[PerfLedger]) -> dict[str, Floats]:
+    """{column: its sum over the checkpoints of each ledger}, of all columns from `gain` on.
+
+    These columns are numbers of one type beside each other, so that one look at a checkpoint adds all
+    of them: a network has thousands of ledgers.
+    """
+    names = CHECKPOINT.names or ()
+    first = names.index("gain")
+    found = np.zeros((len(ledgers), len(names) - first))
+    for row, ledger in enumerate(ledgers):
+        numbers = np.ascontiguousarray(ledger.cps).view(np.float64).reshape(-1, len(names))
+        numbers[:, first:].sum(axis=0, out=found[row])
+    return dict(zip(names[first:], found.T, strict=True))
+
+
 def pair_contributions(ledgers: Mapping[str, PerfLedger]) -> dict[str, float]:
     """{trade pair id: sum of log gain and loss}, largest first; {} without pair ledgers.
 
@@ -217,8 +235,8 @@ def equity_curve(ledger: PerfLedger) -> EquityCurve:
 def rank_traders(result: RunResult) -> list[TraderSummary]:
     """Every trader with a portfolio ledger, best return first, liquidated ones last."""
     positions: dict[str, list[ReplayedPosition]] = {}
-    for replayed in result.positions:
-        positions.setdefault(replayed.position.miner_hotkey, []).append(replayed)
+    for hotkey, own in groupby(result.positions, attrgetter("position.miner_hotkey")):
+        positions.setdefault(hotkey, []).extend(own)
     liquidations = {event.miner_hotkey: event for event in result.liquidations}
     figures = [
         (hotkey, summarize_ledger(ledgers[PORTFOLIO]))
@@ -231,9 +249,9 @@ def rank_traders(result: RunResult) -> list[TraderSummary]:
             rank=rank,
             miner_hotkey=hotkey,
             portfolio=portfolio,
-            positions=(own := tuple(positions.get(hotkey, ()))),
-            n_open=sum(not replayed.state.is_closed_position for replayed in own),
-            n_orders=sum(len(replayed.position.orders) for replayed in own),
+            positions=(each := tuple(positions.get(hotkey, ()))),
+            n_open=len(each) - sum(map(attrgetter("state.is_closed_position"), each)),
+            n_orders=sum(map(len, map(attrgetter("position.orders"), each))),
             liquidation=liquidations.get(hotkey),
         )
         for rank, (hotkey, portfolio) in enumerate(figures, start=1)

@@ -1,7 +1,7 @@
 """Legs of ledgers as Arrow rows: a trader each, arrays as bytes."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -47,8 +47,8 @@ def trader_rows(ledgers: Mapping[str, StoredTrader]) -> pa.Table:
     return pa.Table.from_pydict(columns, schema=TRADERS)
 
 
-def traders_of(table: pa.Table) -> dict[str, StoredTrader]:
-    """{hotkey: what its row says}."""
+def traders_of(table: pa.Table, without: Collection[str] = frozenset()) -> dict[str, StoredTrader]:
+    """{hotkey: what its row says}, but for some traders."""
     return {
         row["miner_hotkey"]: StoredTrader(
             orders=row["orders"],
@@ -56,7 +56,7 @@ def traders_of(table: pa.Table) -> dict[str, StoredTrader]:
             delta=_delta(row),
             error=row["error"],
         )
-        for row in _rows(table)
+        for row in _rows(table, without)
     }
 
 
@@ -71,10 +71,12 @@ def deltas_of(table: pa.Table) -> dict[str, LedgerDelta]:
     return {hotkey: delta for hotkey, delta in deltas.items() if delta is not None}
 
 
-def _rows(table: pa.Table) -> Iterable[dict[str, Any]]:
+def _rows(table: pa.Table, without: Collection[str]) -> Iterable[dict[str, Any]]:
     """The rows, with buffers in place of copied bytes."""
     columns = {name: table[name].combine_chunks() for name in table.schema.names}
-    for i in range(len(table)):
+    for i, hotkey in enumerate(columns["miner_hotkey"].to_pylist()):
+        if hotkey in without:
+            continue
         yield {
             name: column[i].as_buffer()
             if pa.types.is_large_binary(column.type)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ptn_backtest.backtest.result import ReplayedPosition
 from ptn_backtest.errors import ConfigError
-from ptn_backtest.ledger.checkpoint import CHECKPOINT, PerfLedger
+from ptn_backtest.ledger.checkpoint import CHECKPOINT, PerfLedger, one_after_the_other
 from ptn_backtest.positions.rejection import Reason, Rejection
 from ptn_backtest.results.parquet import read_table, table_schema
 from ptn_backtest.sources.record_table import field_columns
@@ -131,17 +131,13 @@ def checkpoint_table(ledgers: Ledgers) -> pa.Table:
     each = list(_each_ledger(ledgers))
     counts = np.array([len(ledger.cps) for _, _, ledger in each], dtype=np.int64)
     first_rows = np.repeat(np.cumsum(counts) - counts, counts)
-
-    def column(name: str) -> NDArray[Any]:
-        none = np.empty(0, CHECKPOINT)  # rows as a whole take far longer to join
-        return np.concatenate([none[name], *(ledger.cps[name] for _, _, ledger in each)])
-
+    rows = one_after_the_other([ledger.cps for _, _, ledger in each])
     return pa.Table.from_arrays(
         [
             _repeated([hotkey for hotkey, _, _ in each], counts),
             _repeated([name for _, name, _ in each], counts),
             pa.array(np.arange(len(first_rows)) - first_rows),
-            *(pa.array(column(name)) for name in _CHECKPOINT_FIELDS),
+            *(pa.array(rows[name]) for name in _CHECKPOINT_FIELDS),
         ],
         schema=CHECKPOINTS,
     )

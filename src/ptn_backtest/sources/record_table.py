@@ -51,16 +51,24 @@ class RecordTable:
 
     def __iter__(self) -> Iterator[PositionRecord]:
         columns = [self.positions.column(name).combine_chunks() for name in POSITION_FIELDS]
-        rows = python_rows(*columns, self.first[:-1], self.first[1:])
-        for i, (*values, first, last) in enumerate(rows):
-            found = zip(POSITION_FIELDS, values, strict=True)
-            fields = {name: value for name, value in found if value is not None}
-            yield PositionRecord(
-                fields,
-                TableOrders(self, range(first, last)),
-                TableRow(self.positions, i, STORED_FIELDS),
-                f"{self.position_table} row {fields['position_uuid']}",
-            )
+        for row, (*values, first, last) in enumerate(
+            python_rows(*columns, self.first[:-1], self.first[1:])
+        ):
+            yield self._record(row, values, range(first, last))
+
+    def __getitem__(self, row: int) -> PositionRecord:
+        values = [self.positions.column(name)[row].as_py() for name in POSITION_FIELDS]
+        return self._record(row, values, range(*self.first[row : row + 2].tolist()))
+
+    def _record(self, row: int, values: Sequence[Any], orders: range) -> PositionRecord:
+        found = zip(POSITION_FIELDS, values, strict=True)
+        fields = {name: value for name, value in found if value is not None}
+        return PositionRecord(
+            fields,
+            TableOrders(self, orders),
+            TableRow(self.positions, row, STORED_FIELDS),
+            f"{self.position_table} row {fields['position_uuid']}",
+        )
 
 
 @runtime_checkable

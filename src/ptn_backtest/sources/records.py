@@ -6,7 +6,7 @@ A source neither validates nor converts. It says where each row came from, so th
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from ptn_backtest.sources.plagiarism import PlagiarismEvents
 
@@ -103,6 +103,15 @@ class PositionQuery:
 
 
 ALL = PositionQuery()
+
+
+@runtime_checkable
+class ListsTraders(Protocol):
+    """A source that can tell whose positions it has without reading them."""
+
+    def hotkeys(self) -> Sequence[str]:
+        """Everybody who has a position, sorted."""
+        ...
 
 
 class PositionSource(Protocol):

@@ -16,6 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from ptn_backtest.errors import BacktestError
+from ptn_backtest.report.scripts import static_bytes
 from ptn_backtest.web.access import Guard
 from ptn_backtest.web.addresses import name_of, part
 from ptn_backtest.web.compare_page import Comparisons
@@ -33,9 +34,13 @@ log = logging.getLogger(__name__)
 
 _STATIC = {
     "app.js": "text/javascript",
-    "charts.js": "text/javascript",
     "web.css": "text/css",
     "icon.svg": "image/svg+xml",
+}
+_SHARED = {
+    "charts.js": "text/javascript",
+    "keys.js": "text/javascript",
+    "tables.js": "text/javascript",
     "uplot/uPlot.iife.min.js": "text/javascript",
     "uplot/uPlot.min.css": "text/css",
     "uplot/LICENSE": "text/plain",
@@ -172,9 +177,11 @@ class _Views:
         name = request.path_params["name"]
         if name == "report.css":
             return Response(self.pages.style, media_type="text/css", headers=_LASTING)
+        if name in _SHARED:  # with reports
+            return Response(static_bytes(name), media_type=_SHARED[name], headers=_LASTING)
         if name not in _STATIC:
             raise HTTPException(404)
-        content = files("ptn_backtest.web").joinpath("static", *name.split("/")).read_bytes()
+        content = files("ptn_backtest.web").joinpath("static", name).read_bytes()
         return Response(content, media_type=_STATIC[name], headers=_LASTING)
 
     # ---- errors

@@ -1,4 +1,4 @@
-"""Charts as data: what the script in `static/charts.js` draws with uPlot.
+"""Charts as data: what the script in `static/charts.js` of reports draws with uPlot.
 
 Times are seconds, as uPlot counts; a gap is null.
 """
@@ -11,15 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptn_backtest.ledger.checkpoint import PerfLedger
-from ptn_backtest.report.rule_wording import BUCKETS, OUT
-from ptn_backtest.results.bucket_history import Stay
+from ptn_backtest.report.network_view import bucket_counts
+from ptn_backtest.results.bucket_history import Stays
 from ptn_backtest.results.statistics import EquityCurve
 from ptn_backtest.rules.events import Elimination
 
 __all__ = [
     "Chart",
     "attribution_chart",
-    "bands",
     "count_chart",
     "drawdown_chart",
     "equity_chart",
@@ -95,45 +94,15 @@ def attribution_chart(ledger: PerfLedger, parts: Mapping[str, NDArray[np.float64
     return line_chart(ledger.cps["last_update_ms"], lines, "percent")
 
 
-def bands(stays: Sequence[Stay], end_ms: int) -> list[Chart]:
-    """A trader's buckets as times to shade."""
-    ends = [*(stay.from_ms for stay in stays[1:]), end_ms]
-    return [
-        {
-            "from": stay.from_ms / 1_000,
-            "to": until_ms / 1_000,
-            "tone": BUCKETS[stay.bucket],
-            "label": BUCKETS[stay.bucket],
-        }
-        for stay, until_ms in zip(stays, ends, strict=False)
-        if stay.bucket is not None and until_ms > stay.from_ms
-    ]
-
-
-def count_chart(stays: Mapping[str, Sequence[Stay]], end_ms: int) -> Chart | None:
+def count_chart(stays: Stays, end_ms: int) -> Chart | None:
     """How many traders stood in each bucket over time, and how many had left."""
-    rows = {bucket: row for row, bucket in enumerate((*BUCKETS, None))}
-    moves = sorted(
-        (stay.from_ms, rows[stay.bucket], -1 if before is None else rows[before.bucket])
-        for own in stays.values()
-        for before, stay in zip((None, *own), own, strict=False)
-    )
-    if not moves:
+    if not stays:
         return None
-    times, first = np.unique([time for time, _, _ in moves], return_index=True)
-    steps = np.zeros((len(moves), len(rows)))
-    for place, (_, into, out_of) in enumerate(moves):
-        steps[place, into] += 1
-        if out_of >= 0:
-            steps[place, out_of] -= 1
-    counts = np.cumsum(np.add.reduceat(steps, first, axis=0), axis=0)
-    if len(times) > _MOST_STEPS:
-        grid = np.linspace(times[0], end_ms, _MOST_STEPS).astype(np.int64)
-        counts, times = counts[np.searchsorted(times, grid, side="right") - 1], grid
-    elif times[-1] < end_ms:
-        times, counts = np.append(times, end_ms), np.vstack([counts, counts[-1]])
-    names = [*BUCKETS.values(), OUT]
-    lines = {name: counts[:, row] for row, name in enumerate(names)}
+    times, counts = bucket_counts(stays, end_ms, _MOST_STEPS)
+    if times[-1] < end_ms:
+        times = np.append(times, end_ms)
+        counts = {name: np.append(each, each[-1]) for name, each in counts.items()}
+    lines = {name: each.astype(np.float64) for name, each in counts.items()}
     return line_chart(times, lines, "count") | {"stacked": True, "stepped": True}
 
 

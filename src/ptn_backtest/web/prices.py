@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from ptn_backtest.clock import DAY_MS, HOUR_MS
 from ptn_backtest.errors import CandleError, UnknownTradePair
 from ptn_backtest.prices.candles import Timespan
+from ptn_backtest.prices.outline import outline
 from ptn_backtest.prices.store import CandleStore
+from ptn_backtest.results.order_marks import LABELS, TONES, order_marks
 from ptn_backtest.trade_pairs import TradePair
 from ptn_backtest.web.charts import Chart, line_chart
 
@@ -61,26 +63,21 @@ def price_chart(
 
 def _marks(rows: Sequence[Mapping[str, Any]]) -> list[Chart]:
     """An order each, in time order: where it opened, changed or closed its position."""
-    marks: list[Chart] = []
-    held: dict[str, float] = {}
-    for row in rows:  # by position, then time
-        uuid, now = row["position_uuid"], float(row["net_leverage"])
-        before = held.get(uuid)
-        held[uuid] = now
-        price = row["fill_price"] or row["price"]
-        if not price > 0 or (before == 0.0 and now == 0.0):
-            continue  # the network closed it without a price; or it was closed already
-        if before is None:
-            tone, what = (
-                ("long" if now > 0 else "short"),
-                f"opened {'long' if now > 0 else 'short'}",
-            )
-        elif row["order_type"] == "FLAT" or now == 0.0:
-            tone, what = "exit", "closed"
-        else:
-            tone, what = "change", "changed"
-        label = f"{what}, leverage {now:.4g}"
-        marks.append({"ms": row["time_ms"], "y": price, "tone": tone, "label": label})
+    _, position = np.unique([row["position_uuid"] for row in rows], return_inverse=True)
+    held = np.array([row["net_leverage"] for row in rows], np.float64)
+    price = np.array([row["fill_price"] or row["price"] for row in rows], np.float64)
+    marks: list[Chart] = [
+        {
+            "ms": row["time_ms"],
+            "y": paid,
+            "tone": TONES[mark],
+            "label": f"{LABELS[mark]}, leverage {row['net_leverage']:.4g}",
+        }
+        for row, paid, mark in zip(
+            rows, price.tolist(), order_marks(position, held, price).tolist(), strict=True
+        )
+        if mark >= 0
+    ]
     return sorted(marks, key=lambda mark: mark["ms"])
 
 
@@ -100,14 +97,9 @@ def _candles(
         return None
     times, high, low, close = (column.to_numpy() for column in table.columns)
     high, low = (_or(each, close) for each in (high, low))
-    begins = np.unique(np.linspace(0, len(times), _MOST_POINTS + 1).astype(np.int64)[:-1])
-    ends = np.append(begins[1:], len(times)) - 1
-    lines = {
-        "close": close[ends],
-        "high": np.maximum.reduceat(high, begins),
-        "low": np.minimum.reduceat(low, begins),
-    }
-    chart = line_chart(times[ends], lines, "price", tones=("line", "range", "range"))
+    seen = outline(times, low, high, close, _MOST_POINTS)
+    lines = {"close": seen.close, "high": seen.high, "low": seen.low}
+    chart = line_chart(seen.time_ms, lines, "price", tones=("line", "range", "range"))
     return chart | {"range": [2, 3]}
 
 

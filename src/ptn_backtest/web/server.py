@@ -3,7 +3,7 @@
 import secrets
 import socket
 from collections.abc import Callable, Collection
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import uvicorn
@@ -87,10 +87,12 @@ def _bound(host: str, port: int) -> socket.socket:
     try:
         kind, *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         family, type_, protocol, _, address = kind
-        listening = socket.socket(family, type_, protocol)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen(128)  # before the address is printed: who asks at once then waits a moment
+        with ExitStack() as unless_listening:
+            listening = unless_listening.enter_context(socket.socket(family, type_, protocol))
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+            listening.listen(128)  # before the address is printed: who asks then waits a moment
+            unless_listening.pop_all()
     except (OSError, OverflowError) as error:
         raise ConfigError(
             f"cannot listen on {host}, port {port}: {error}. Give another --port (0 takes a free "

@@ -1,6 +1,6 @@
 """A trader's page: everything that a run knows about one hotkey."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ptn_backtest.ledger.checkpoint import PORTFOLIO, PerfLedger
-from ptn_backtest.report.standing_view import ClosedPosition
+from ptn_backtest.report.standing_view import bands, closed_positions
 from ptn_backtest.results import rule_tables
 from ptn_backtest.results.attribution import PARTS
 from ptn_backtest.results.series import daily_simple_returns
@@ -94,7 +94,11 @@ def trader_parts(
         else None,
         "pairs": _pairs(ledgers, attribution),
         "end": end,
-        "closed": _closed(end, positions) if end else (),
+        "closed": closed_positions(
+            end, {row["position_uuid"]: row["trade_pair_id"] for row in positions}
+        )
+        if end
+        else (),
         "events": sorted(
             (e for e in run.events if e.miner_hotkey == hotkey), key=lambda e: e.time_ms
         ),
@@ -122,16 +126,16 @@ def _curves(
 ) -> dict[str, Any]:
     curve = equity_curve(ledger)
     stays = run.stays.get(hotkey, ())
-    bands = charts.bands(stays, int(curve.time_ms[-1]))
+    shaded = bands(stays, int(curve.time_ms[-1]))
     parts = _parts(attribution, PORTFOLIO)
     return {
         "summary": summarize_ledger(ledger),
-        "equity": charts.equity_chart(curve, run.limit, end, bands),
+        "equity": charts.equity_chart(curve, run.limit, end, shaded),
         "drawdown": charts.drawdown_chart(curve, run.limit, end),
         "parts": {name: float(part.sum()) for name, part in parts.items()},
         "attribution": charts.attribution_chart(ledger, {name: parts[name] for name in PARTS}),
         "days": _days(ledger),
-        "buckets": sorted({(band["tone"], band["label"]) for band in bands}),
+        "buckets": sorted({(band["tone"], band["label"]) for band in shaded}),
     }
 
 
@@ -176,16 +180,6 @@ def _exits(orders: pa.Table) -> dict[str, tuple[str, float | None]]:
             paid = row["fill_price"] or None
         found[row["position_uuid"]] = side, paid
     return found
-
-
-def _closed(end: Elimination, positions: Sequence[Mapping[str, Any]]) -> list[ClosedPosition]:
-    pairs = {row["position_uuid"]: row["trade_pair_id"] for row in positions}
-    return [
-        ClosedPosition(
-            uuid, pairs.get(uuid, ""), end.closing_prices.get(pairs.get(uuid, "")), value
-        )
-        for uuid, value in end.returns.items()
-    ]
 
 
 def _scores(run: OpenRun, hotkey: str) -> dict[str, Any] | None:

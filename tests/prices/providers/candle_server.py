@@ -1,7 +1,7 @@
 """An HTTP server that answers as the documentation of Massive, Tiingo and Coinbase says.
 
-Prices are a function of time, so that every candle can be checked; faults are queued and used up,
-one a request. It counts what is asked.
+Prices are a function of time, so that every candle and quote can be checked; faults are queued and
+used up, one a request. It counts what is asked.
 """
 
 import json
@@ -21,12 +21,22 @@ from ptn_backtest.clock import DAY_MS, MINUTE_MS, SECOND_MS, parse_time
 from ptn_backtest.prices.candles import Timespan
 
 KEY = "k3y-that/must+never.show"
-LEVELS = {"BTCUSD": 90_000.0, "ETHUSD": 3_000.0, "EURUSD": 1.05, "NVDA": 140.0}
+LEVELS = {"BTCUSD": 90_000.0, "ETHUSD": 3_000.0, "EURUSD": 1.15, "GBPUSD": 1.33, "NVDA": 140.0}
 
 
 def price(pair: str, at_ms: int) -> float:
     """A close: smooth enough to be plausible, different at every candle."""
     return round(LEVELS[pair] * (1 + 0.01 * math.sin(at_ms / 3.6e6) + 1e-6 * (at_ms % 7)), 6)
+
+
+QUOTES_EVERY_MS = 5_000
+"""Quotes are made at every fifth second, a quarter of a millisecond after it."""
+
+
+def bid_ask(pair: str, at_ms: int) -> tuple[float, float]:
+    """Bid and ask that were made at a time."""
+    mid = price(pair, at_ms)
+    return round(mid * 0.9999, 6), round(mid * 1.0001, 6)
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,7 @@ class CandleServer:
     gaps: set[int] = field(default_factory=set)
     page: int = 50_000
     begins_ms: int = 0
+    one_sided: set[int] = field(default_factory=set)
     latency_s: float = 0.0
     shuffle: Callable[[list[Any]], list[Any]] = list
     faults: list[str] = field(default_factory=list)
@@ -92,11 +103,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.state.keys.append(self.headers.get("Authorization", ""))
         if self.state.latency_s:
             time.sleep(self.state.latency_s)
-        is_candles = path.startswith(("/v2/aggs/", "/tiingo/", "/iex/")) or "/candles" in path
+        is_candles = (
+            path.startswith(("/v2/aggs/", "/v3/quotes/", "/tiingo/", "/iex/")) or "/candles" in path
+        )
         if is_candles and self.state.faults:
             self._fail(self.state.faults.pop(0))
         elif path.startswith("/v2/aggs/"):
             self._massive(path)
+        elif path.startswith("/v3/quotes/"):
+            self._massive_quotes(path, query)
         elif path.startswith(("/tiingo/", "/iex/")):
             self._tiingo(path, query)
         elif path.startswith("/api/v3/brokerage/market/products"):
@@ -148,6 +163,35 @@ class _Handler(BaseHTTPRequestHandler):
             answer["results"] = self.state.shuffle(bars)
             answer["count"] = len(bars)
         if len(times) > len(here):
+            answer["next_url"] = f"https://api.massive.com{path}?cursor=bGltaXQ9MiZzb3J0PWFzYw"
+        self._send(answer)
+
+    def _massive_quotes(self, path, query):
+        ticker = path.split("/")[-1]
+        assert ticker.startswith("C:") == ("-" in ticker), "forex quotes are asked for as C:EUR-USD"
+        assert (query["sort"], query["order"]) == (["timestamp"], ["desc"])
+        pair = ticker.rpartition(":")[2].replace("-", "")
+        # in quarters of a millisecond, as quotes are stamped here
+        first, last = (
+            int(query[f"timestamp.{side}"][0]) * 4 // 1_000_000 for side in ("gte", "lte")
+        )
+        limit = min(int(query["limit"][0]), self.state.page)
+        newest = last // 4 // QUOTES_EVERY_MS * QUOTES_EVERY_MS
+        made = [
+            t
+            for t in range(newest, first // 4 - QUOTES_EVERY_MS, -QUOTES_EVERY_MS)
+            if first <= 4 * t + 1 <= last and t not in self.state.gaps and t >= self.state.begins_ms
+        ]
+        self.state.asked.append(
+            Asked("massive quotes", pair, Timespan.SECOND, first // 4, last // 4)
+        )
+        rows = [_quote_row(pair, t, t in self.state.one_sided) for t in made[:limit]]
+        answer = {
+            "status": "OK",
+            "request_id": "a47d1beb8c11b6ae897ab76cdbbf35a3",
+            "results": self.state.shuffle(rows),
+        }
+        if len(made) > limit:
             answer["next_url"] = f"https://api.massive.com{path}?cursor=bGltaXQ9MiZzb3J0PWFzYw"
         self._send(answer)
 
@@ -225,6 +269,20 @@ def _bar(pair, t):
         "t": t,
         "n": 3,
     }
+
+
+def _quote_row(pair, t, one_sided):
+    bid, ask = bid_ask(pair, t)
+    row = {
+        "ask_exchange": 48,
+        "ask_price": ask,
+        "bid_exchange": 48,
+        "bid_price": 0 if one_sided else bid,
+        "participant_timestamp": t * 1_000_000 + 250_000,
+    }
+    if pair in ("EURUSD", "GBPUSD"):
+        return row
+    return {**row, "sip_timestamp": row["participant_timestamp"], "sequence_number": t}
 
 
 def _tiingo_row(pair, t):

@@ -3,6 +3,8 @@
 import builtins
 import logging
 import pickle
+import signal
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -360,16 +362,38 @@ def test_a_driver_that_fails_is_not_quoted(
 ) -> None:
     write_records(sqlite_url, RECORDS)
     reader = source(sqlite_url)
-    from adbc_driver_sqlite import dbapi  # noqa: PLC0415 - optional
+    import adbc_driver_sqlite  # noqa: PLC0415 - optional
 
     def fail(*_: Any) -> None:
         raise RuntimeError("postgresql://me:secret@host")
 
-    monkeypatch.setattr(dbapi, "connect", fail)
+    monkeypatch.setattr(adbc_driver_sqlite, "connect", fail)
     caplog.set_level(logging.DEBUG, "ptn_backtest")
     assert reader.read_table() is None
     assert "RuntimeError of the driver" in caplog.text
     assert "secret" not in caplog.text
+
+
+def test_an_interrupt_ends_waiting_for_a_server(postgres_url: str) -> None:
+    write_records(postgres_url, RECORDS)
+    reader = source(postgres_url)
+    with engine(postgres_url).begin() as connection:
+        connection.execute(text("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE"))
+        main = threading.main_thread().ident or 0
+        interrupt = threading.Timer(0.5, signal.pthread_kill, (main, signal.SIGINT))
+        interrupt.start()
+        with pytest.raises(KeyboardInterrupt):
+            reader.read_table()
+    interrupt.join()
+    assert agrees(reader)
+
+
+def test_a_table_of_records_is_a_sequence(database_url: str) -> None:
+    write_records(database_url, RECORDS)
+    table = table_of(source(database_url))
+    looked_up = [table[row] for row in range(len(table))]
+    assert [content(each) for each in looked_up] == [content(each) for each in table]
+    assert [each.origin for each in looked_up] == [each.origin for each in table]
 
 
 def test_orders_as_columns_behave_like_the_tuple(database_url: str) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -81,6 +81,73 @@ class CandleProvider(Protocol):
         ...
 
     def fetch(self, request: CandleRequest) -> Page:
+        """Ask once.
+
+        Raises:
+            TryAgain: a later try may succeed.
+            KeyRefused: the key is wrong.
+            ProviderError: it refuses for good, or what it answers cannot be understood.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteRequest:
+    """The latest bid and ask of a pair that were made in [oldest_ms, at_ms]."""
+
+    pair: TradePair
+    at_ms: int
+    oldest_ms: int
+
+    def __str__(self) -> str:
+        return f"quote of {self.pair.trade_pair_id} at {format_time(self.at_ms)}"
+
+
+@dataclass(frozen=True, slots=True)
+class DatedQuote:
+    """Best bid and ask, both above 0, and when the quote was made, rounded down to ms."""
+
+    quoted_ms: int
+    bid: float
+    ask: float
+
+
+@dataclass(frozen=True, slots=True)
+class QuotePage:
+    """One answer.
+
+    Attributes:
+        quote: the latest one with both sides.
+        earlier_ms: where this page has none, but there are earlier ones: the time to ask for next.
+        n_one_sided: later quotes of this page that lack a side.
+        lacks_it: True where there is no such quote; False where the provider may have left it out.
+    """
+
+    quote: DatedQuote | None = None
+    earlier_ms: int | None = None
+    n_one_sided: int = 0
+    lacks_it: bool = True
+
+
+@runtime_checkable
+class QuoteProvider(Protocol):
+    """Asks one provider for bid and ask of the past; pacing and retries are the engine's."""
+
+    @property
+    def name(self) -> str:
+        """Under which known-missing quotes are kept."""
+        ...
+
+    @property
+    def rate(self) -> Rate | None:
+        """How often it may be asked."""
+        ...
+
+    def quote_refusal(self, pair: TradePair) -> str | None:
+        """Why it has no such quotes, known without asking; None where it may have some."""
+        ...
+
+    def fetch_quote(self, request: QuoteRequest) -> QuotePage:
         """Ask once.
 
         Raises:

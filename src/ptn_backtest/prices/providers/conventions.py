@@ -8,10 +8,12 @@
 | time | start, ms UTC | start, ISO 8601 UTC | start, ms UTC |
 | candle without a trade | left out | left out | left out, or flat |
 | volume | base; of forex the number of quotes | base; none of forex | base |
+| quotes of the past | C:EUR-USD, NVDA; none of crypto | none: those of now only | none: those of now only |
 
 Prices: Massive crypto trades of several venues, forex quotes; Tiingo crypto trades of several
 venues, forex mid quotes, equities of IEX alone; an exchange its own trades. None gives bid and ask
-with its candles; where an answer has them, they are kept.
+with its candles; where an answer has them, they are kept. Massive has quotes beside them: best bid
+and ask of forex, the national best (NBBO) of equities, stamped in nanoseconds.
 """
 
 import re
@@ -64,6 +66,7 @@ class Conventions:
         span_ms: the longest stretch of one request, by timespan; a timespan that is not there it
             does not have.
         rate: of its free plan; None where the client library knows.
+        quoted: asset classes of which it has bid and ask of the past.
     """
 
     title: str
@@ -72,6 +75,7 @@ class Conventions:
     categories: frozenset[TradePairCategory]
     span_ms: Mapping[Timespan, int] = field(default_factory=dict)
     rate: Rate | None = None
+    quoted: frozenset[TradePairCategory] = frozenset()
 
     def refusal(self, pair: TradePair, timespan: Timespan) -> str | None:
         """Why there are no such candles, in words; None where there may be."""
@@ -79,6 +83,12 @@ class Conventions:
             return f"{self.title} has no {pair.category} ({pair.trade_pair_id})"
         if self.span_ms and timespan not in self.span_ms:
             return f"{self.title} has no {timespan} candles"
+        return None
+
+    def quote_refusal(self, pair: TradePair) -> str | None:
+        """Why there is no bid and ask of a pair's past, in words; None where there may be."""
+        if pair.category not in self.quoted:
+            return f"{self.title} has no quotes of {pair.category} ({pair.trade_pair_id})"
         return None
 
 
@@ -99,6 +109,7 @@ PROVIDERS: Mapping[str, Conventions] = {
         categories=frozenset({_CRYPTO, _FOREX, _EQUITIES}),
         span_ms={each: MASSIVE_LIMIT * each.ms for each in Timespan},
         rate=Rate(5, 60.0),
+        quoted=frozenset({_FOREX, _EQUITIES}),
     ),
     "tiingo": Conventions(
         title="Tiingo",
@@ -117,6 +128,9 @@ PROVIDERS: Mapping[str, Conventions] = {
     ),
 }
 
+URL_VARIABLES: Mapping[str, str] = {name: f"PTN_BACKTEST_{name.upper()}_URL" for name in PROVIDERS}
+"""Environment variables that name another address to ask, such as a proxy's."""
+
 DEFAULT_EXCHANGE = "coinbase"
 """Quotes in US dollars, gives minutes of any past time without a key, has all pairs of the network."""
 
@@ -132,6 +146,11 @@ def massive_ticker(pair: TradePair) -> str:
     """The pair as Massive names it."""
     prefix = {_CRYPTO: "X:", _FOREX: "C:", _EQUITIES: ""}[pair.category]
     return prefix + pair.trade_pair_id
+
+
+def massive_quote_ticker(pair: TradePair) -> str:
+    """The pair as Massive names it where it gives quotes: "C:EUR-USD"."""
+    return "C:" + pair.trade_pair.replace("/", "-") if pair.is_forex else massive_ticker(pair)
 
 
 def tiingo_path(pair: TradePair) -> tuple[str, dict[str, str]]:

@@ -1,6 +1,7 @@
 """Massive (formerly Polygon), through its official client."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import urllib3
@@ -9,14 +10,22 @@ from massive import RESTClient
 from ptn_backtest.errors import ProviderError
 from ptn_backtest.prices.candles import Timespan
 from ptn_backtest.prices.providers.answers import Answer, document, fault, refused
-from ptn_backtest.prices.providers.contract import CandleRequest, Page, candle_table
+from ptn_backtest.prices.providers.contract import (
+    CandleRequest,
+    Page,
+    QuotePage,
+    QuoteRequest,
+    candle_table,
+)
 from ptn_backtest.prices.providers.conventions import (
     MASSIVE_LIMIT,
     PROVIDERS,
     Rate,
+    massive_quote_ticker,
     massive_ticker,
 )
 from ptn_backtest.prices.providers.keys import ApiKey
+from ptn_backtest.prices.providers.massive_quotes import MASSIVE_QUOTES, NS_OF_MS, quote_page
 from ptn_backtest.trade_pairs import TradePair
 
 _ABOUT = PROVIDERS["massive"]
@@ -24,7 +33,7 @@ _CONNECT_S = 10.0
 
 
 class MassiveProvider:
-    """Minute and second aggregates. The client sends the key as a header, never in a URL."""
+    """Minute and second aggregates, and quotes. The client sends the key as a header, never in a URL."""
 
     name = "massive"
 
@@ -53,8 +62,8 @@ class MassiveProvider:
 
     def fetch(self, request: CandleRequest) -> Page:
         """See `CandleProvider`."""
-        try:
-            response = self._client.list_aggs(
+        content = _content(
+            lambda: self._client.list_aggs(
                 massive_ticker(request.pair),
                 1,
                 request.timespan.value,
@@ -65,13 +74,41 @@ class MassiveProvider:
                 limit=MASSIVE_LIMIT,
                 raw=True,
             )
-        except ProviderError:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever the library raises may show a key
-            failure = fault(_ABOUT.title, error)
-        else:
-            return _page(request, document(_ABOUT.title, _answer(response)))
-        raise failure  # outside of the handler: a traceback shows no exception of the library
+        )
+        return _page(request, content)
+
+    def quote_refusal(self, pair: TradePair) -> str | None:
+        """See `QuoteProvider`."""
+        return _ABOUT.quote_refusal(pair)
+
+    def fetch_quote(self, request: QuoteRequest) -> QuotePage:
+        """See `QuoteProvider`."""
+        content = _content(
+            lambda: self._client.list_quotes(
+                massive_quote_ticker(request.pair),
+                # a later one of the order's own millisecond may have come after the order
+                timestamp_lte=request.at_ms * NS_OF_MS,
+                timestamp_gte=request.oldest_ms * NS_OF_MS,
+                order="desc",
+                sort="timestamp",
+                limit=MASSIVE_QUOTES,
+                raw=True,
+            )
+        )
+        return quote_page(request, content)
+
+
+def _content(ask: Callable[[], Any]) -> Any:  # noqa: ANN401 - JSON
+    """What the client answers, with whatever it raises in our words."""
+    try:
+        response = ask()
+    except ProviderError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever the library raises may show a key
+        failure = fault(_ABOUT.title, error)
+    else:
+        return document(_ABOUT.title, _answer(response))
+    raise failure  # outside of the handler: a traceback shows no exception of the library
 
 
 class _Pool:

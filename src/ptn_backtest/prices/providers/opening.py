@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ptn_backtest.errors import ConfigError
-from ptn_backtest.prices.providers.contract import CandleProvider
-from ptn_backtest.prices.providers.conventions import DEFAULT_EXCHANGE, PROVIDERS
+from ptn_backtest.prices.providers.contract import CandleProvider, QuoteProvider
+from ptn_backtest.prices.providers.conventions import DEFAULT_EXCHANGE, PROVIDERS, URL_VARIABLES
 from ptn_backtest.prices.providers.keys import ApiKey, read_key
 
 
@@ -20,8 +20,7 @@ def open_providers(
 ) -> list[CandleProvider]:
     """The providers of a list such as "massive,ccxt", in its order.
 
-    The variables PTN_BACKTEST_MASSIVE_URL, ..._TIINGO_URL and ..._CCXT_URL name another address to
-    ask, such as a proxy's.
+    `URL_VARIABLES` name another address to ask.
 
     Args:
         names: names of `PROVIDERS`, separated by commas.
@@ -34,15 +33,10 @@ def open_providers(
     Raises:
         ConfigError: an unknown name, a key that is not there, or the extra is not installed.
     """
-    wanted = [name.strip() for name in names.split(",") if name.strip()]
-    unknown = [name for name in wanted if name not in PROVIDERS]
-    if unknown or not wanted:
-        shown = ", ".join(unknown) or repr(names)
-        raise ConfigError(f"{shown} is no provider: there are {', '.join(PROVIDERS)}")
     opened: list[CandleProvider] = []
-    for name in dict.fromkeys(wanted):
+    for name in _known(names):
         about = PROVIDERS[name]
-        url = environ.get(f"PTN_BACKTEST_{name.upper()}_URL", "").rstrip("/")
+        url = environ.get(URL_VARIABLES[name], "").rstrip("/")
         try:
             if about.key_variables:
                 key = (
@@ -59,6 +53,40 @@ def open_providers(
                 "pip install 'ptn-backtest[providers]'"
             ) from None
     return opened
+
+
+def open_quote_providers(
+    names: str,
+    environ: Mapping[str, str],
+    *,
+    key_file: Path | None = None,
+    only_plan: bool = False,
+) -> list[QuoteProvider]:
+    """The providers of a list that have bid and ask of the past; see `open_providers`.
+
+    Raises:
+        ConfigError: as `open_providers`, or one of them has only the quotes of now.
+    """
+    for name in _known(names):
+        if not PROVIDERS[name].quoted:
+            able = ", ".join(each for each, about in PROVIDERS.items() if about.quoted)
+            raise ConfigError(
+                f"{PROVIDERS[name].title} gives bid and ask of now, and none of the past: "
+                f"--provider {able} has them, or import candles with the columns bid and ask "
+                "('ptn-backtest candles import')"
+            )
+    opened = open_providers(names, environ, key_file=key_file, only_plan=only_plan)
+    return [each for each in opened if isinstance(each, QuoteProvider)]
+
+
+def _known(names: str) -> list[str]:
+    """The names of a list, each once."""
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    unknown = [name for name in wanted if name not in PROVIDERS]
+    if unknown or not wanted:
+        shown = ", ".join(unknown) or repr(names)
+        raise ConfigError(f"{shown} is no provider: there are {', '.join(PROVIDERS)}")
+    return list(dict.fromkeys(wanted))
 
 
 def _with_key(name: str, key: ApiKey, url: str) -> CandleProvider:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ptn_backtest.clock import DAY_MS, MINUTE_MS, NEVER_MS
+from ptn_backtest.errors import CandleError
 from ptn_backtest.prices.candles import Candles, Ranges, Timespan, merged_ranges
 from ptn_backtest.prices.coverage import MissingRange, missing_ranges
 from ptn_backtest.prices.providers.contract import CandleProvider, CandleRequest
@@ -57,10 +58,24 @@ def plan(
     What the first provider turns out to lack is asked of the next; that is not in the plan.
 
     Raises:
-        CandleError: the store is damaged.
+        CandleError: the store is synthetic, or damaged.
         UnknownTradePair: no such pair.
     """
+    refuse_synthetic(store)
     return [_planned(store, want, providers) for want in wants]
+
+
+def refuse_synthetic(store: CandleStore) -> None:
+    """See to it that real and made-up prices do not mix.
+
+    Raises:
+        CandleError: the store is synthetic.
+    """
+    if store.synthetic:
+        raise CandleError(
+            f"{store.describe()} holds synthetic candles: pull into another folder, so that real "
+            "and made-up prices do not mix"
+        )
 
 
 def _planned(store: CandleStore, want: Want, providers: Sequence[CandleProvider]) -> PlannedSeries:

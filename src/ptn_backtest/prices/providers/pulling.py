@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ptn_backtest.clock import DAY_MS
-from ptn_backtest.errors import CandleError, ProviderError
+from ptn_backtest.errors import ProviderError
 from ptn_backtest.prices.candles import Timespan
 from ptn_backtest.prices.coverage import MissingRange
 from ptn_backtest.prices.providers.arrival import judge
@@ -24,6 +24,7 @@ from ptn_backtest.prices.providers.planning import (
     left_of,
     missing_in,
     n_candles_in,
+    refuse_synthetic,
     requests_for,
 )
 from ptn_backtest.prices.store import CandleStore
@@ -141,11 +142,7 @@ def pull(
         CandleError: the store is synthetic, or damaged.
         UnknownTradePair: no such pair.
     """
-    if store.synthetic:
-        raise CandleError(
-            f"{store.describe()} holds synthetic candles: pull into another folder, so that real "
-            "and made-up prices do not mix"
-        )
+    refuse_synthetic(store)
     clock = clock or Clock()
     paces = {each.name: Pace(rates.get(each.name, each.rate), clock) for each in providers}
     puller = _Puller(store, now_ms, clock, paces, progress or (lambda _step: None))

@@ -6,8 +6,10 @@ reads row by row. A driver's own words are never passed on, since they may quote
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from itertools import zip_longest
+from types import MappingProxyType
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
@@ -33,8 +35,8 @@ from ptn_backtest.sources.database.schema import TABLES
 from ptn_backtest.sources.database.statements import Statements
 from ptn_backtest.sources.records import PositionQuery
 
-ROWS_AT_ONCE = 65_536
-"""Rows in one batch of Arrow."""
+ROWS_AT_ONCE = 8_192
+"""Rows in one batch of Arrow: few enough that the processor's caches hold them."""
 
 HOTKEYS_AT_MOST = 1_000
 """Hotkeys that may stand in one statement."""
@@ -44,6 +46,7 @@ _SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _Selects: TypeAlias = Mapping[str, Select[*tuple[Any, ...]]]
 _Names: TypeAlias = Mapping[str, Sequence[str]]
 _Column: TypeAlias = Any  # Arrow's, of any type, which the stubs want to know
+_Adbc: TypeAlias = Any  # a handle of ADBC, which is optional
 _Columns: TypeAlias = dict[str, Sequence[_Column]]
 
 _SPECIMENS: Mapping[pa.DataType, str] = {
@@ -98,39 +101,36 @@ class BulkReader:
         }
 
     def _sqlite(self, found: _Selects, names: _Names) -> _Columns:
-        from adbc_driver_sqlite import dbapi  # noqa: PLC0415 - optional
+        import adbc_driver_sqlite  # noqa: PLC0415 - optional
 
         uri = f"file:{quote(str(self._url.database))}?mode=ro"
+        batches = {adbc_driver_sqlite.StatementOptions.BATCH_ROWS.value: str(ROWS_AT_ONCE)}
         columns: _Columns = {}
-        with dbapi.connect(uri) as connection, connection.cursor() as cursor:
-            cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(ROWS_AT_ONCE)})
+        with _transaction(adbc_driver_sqlite.connect(uri)) as connection:
             for table, rows in found.items():
                 # the driver takes the types from the first rows, so the first is a specimen
                 specimens: list[Any] = [
                     literal_column(_SPECIMENS[arrow_type(table, n)]) for n in names[table]
                 ]
-                cursor.execute(self._text(union_all(select(*specimens), rows)))
-                arrow = cursor.fetch_arrow_table().slice(1)
+                with_specimen = self._text(union_all(select(*specimens), rows))
+                arrow = _fetched(connection, with_specimen, batches).slice(1)
                 arrow.validate(full=True)  # SQLite stores texts that are not UTF-8
                 columns[table] = arrow.columns
         return columns
 
     def _postgres(self, found: _Selects, _names: _Names) -> _Columns:
-        from adbc_driver_postgresql import dbapi  # noqa: PLC0415 - optional
+        import adbc_driver_postgresql  # noqa: PLC0415 - optional
 
         url = self._url.set(drivername="postgresql")
         if "connect_timeout" not in url.query:
             url = url.update_query_dict({"connect_timeout": str(CONNECT_SECONDS)})
-        columns: _Columns = {}
-        with (
-            dbapi.connect(url.render_as_string(hide_password=False)) as connection,
-            connection.cursor() as cursor,
-        ):
-            cursor.execute(_SNAPSHOT)
-            for table, rows in found.items():
-                cursor.execute(self._text(rows))
-                columns[table] = cursor.fetch_arrow_table().columns
-        return columns
+        database = adbc_driver_postgresql.connect(url.render_as_string(hide_password=False))
+        with _transaction(database) as connection:
+            _fetched(connection, _SNAPSHOT)
+            return {
+                table: _fetched(connection, self._text(rows)).columns
+                for table, rows in found.items()
+            }
 
     def _mysql(self, found: _Selects, names: _Names) -> _Columns:
         """Both tables by one statement: connectorx has no transactions, and this is one moment."""
@@ -166,6 +166,43 @@ class BulkReader:
     def _text(self, statement: ClauseElement) -> str:
         compiled = statement.compile(dialect=self._dialect, compile_kwargs={"literal_binds": True})
         return str(compiled)
+
+
+@contextmanager
+def _transaction(database: AbstractContextManager[_Adbc]) -> Iterator[_Adbc]:
+    """A connection whose statements see one moment, where the database lets them.
+
+    Of ADBC's own layer: the one for Python's database interface imports every library for data
+    frames that it finds, which takes longer than to read a hundred thousand orders.
+    """
+    from adbc_driver_manager import AdbcConnection  # noqa: PLC0415 - optional
+
+    with database as opened, AdbcConnection(opened) as connection:
+        connection.set_autocommit(False)
+        yield connection
+
+
+def _fetched(
+    connection: _Adbc, text: str, options: Mapping[str, str] = MappingProxyType({})
+) -> Any:  # noqa: ANN401
+    """All rows of a statement; while a server makes one wait, Ctrl-C gets through."""
+    from adbc_driver_manager import AdbcStatement  # noqa: PLC0415 - optional
+
+    with AdbcStatement(connection) as statement, ThreadPoolExecutor(1) as thread:
+        statement.set_options(**options)
+        statement.set_sql_query(text)
+
+        def fetch() -> pa.Table:
+            stream, _ = statement.execute_query()
+            with pa.RecordBatchReader.from_stream(stream) as reader:
+                return reader.read_all()
+
+        fetching = thread.submit(fetch)
+        try:
+            return fetching.result()
+        except KeyboardInterrupt:
+            statement.cancel()
+            raise
 
 
 def _plain(hotkeys: Sequence[str] | None) -> bool:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, Inspector, inspect, text
 
 from ptn_backtest.errors import SourceError
 from ptn_backtest.sources.database.connect import (
@@ -78,17 +78,17 @@ def examine_database(url: str, mapping: SchemaMapping | None = None) -> Database
             server = ".".join(map(str, connection.dialect.server_version_info or ()))
             rights = _write_rights(connection, mapped)
             stage = Stage.SCHEMA
-            if mapping is None and inspect(connection).has_table(VERSION.name):
+            there = inspect(connection)
+            if mapping is None and there.has_table(VERSION.name):
                 check_version(connection, where)
-            check_mapping(connection, mapped, _tables_of_a_run(connection, mapped), where)
+            check_mapping(there, mapped, _tables_of_a_run(there, mapped), where)
     except SourceError as error:
         return DatabaseFacts(where, kind, server, stage, str(error), rights)
     return DatabaseFacts(where, kind, server, Stage.DONE, may_write=rights)
 
 
-def _tables_of_a_run(connection: Connection, mapping: SchemaMapping) -> list[str]:
+def _tables_of_a_run(there: Inspector, mapping: SchemaMapping) -> list[str]:
     """Our names of the tables that a run reads, without those that may be absent and are."""
-    there = inspect(connection)
     return [
         name
         for name in ("positions", "orders", "account_sizes", "plagiarism_events")

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Inspector
 from sqlalchemy.exc import SAWarning
 from sqlalchemy.types import FLOAT, BigInteger, Boolean, Double, Integer, String, TypeEngine
 
@@ -23,12 +23,12 @@ log = logging.getLogger(__name__)
 
 
 def check_mapping(
-    connection: Connection, mapping: SchemaMapping, tables: Iterable[str], where: str
+    there: Inspector, mapping: SchemaMapping, tables: Iterable[str], where: str
 ) -> frozenset[tuple[str, str]]:
     """Compare the mapping of some of our tables with the database.
 
     Args:
-        connection: an open one.
+        there: of an open connection; it asks for each table once, however often it is asked.
         mapping: what to look for.
         tables: our names of the tables that are about to be read; absent ones are passed over.
         where: the database, for messages.
@@ -44,16 +44,14 @@ def check_mapping(
     faults: list[str] = []
     single: set[tuple[str, str]] = set()
     for table in tables:
-        found = _columns(connection, mapping, table)
+        found = _columns(there, mapping, table)
         if found is None:
-            faults.append(_missing_table(connection, mapping, table))
+            faults.append(_missing_table(there, mapping, table))
             continue
         for name, column in mapped_columns(mapping.tables[table]):
             if column.column not in found:
                 faults.append(_missing_column(mapping, table, name, list(found)))
-            elif connection.dialect.name == "mysql" and isinstance(
-                found[str(column.column)], FLOAT
-            ):
+            elif there.dialect.name == "mysql" and isinstance(found[str(column.column)], FLOAT):
                 single.add((table, name))
     if faults:
         mapped = f" (mapping file {mapping.name})" if mapping.name else ""
@@ -66,23 +64,23 @@ def check_mapping(
     return frozenset(single)
 
 
-def is_like_ours(connection: Connection, mapping: SchemaMapping, table: str) -> bool:
+def is_like_ours(there: Inspector, mapping: SchemaMapping, table: str) -> bool:
     """Whether a table has our columns' types and its uuid as key, under whatever names.
 
     Then a driver's typed columns hold just what `decoding` would make of the rows.
     """
-    there = mapping.tables[table]
+    mapped = mapping.tables[table]
     uuid = "position_uuid" if table == "positions" else "order_uuid"
     if any(
         column.constant is not None or column.values or column.unit is not TimeUnit.MS
-        for column in there.columns.values()
+        for column in mapped.columns.values()
     ):
         return False
-    found = _columns(connection, mapping, table) or {}
-    key = inspect(connection).get_pk_constraint(str(there.table), schema=mapping.schema)
-    return key["constrained_columns"] == [there.columns[uuid].column] and all(
+    found = _columns(there, mapping, table) or {}
+    key = there.get_pk_constraint(str(mapped.table), schema=mapping.schema)
+    return key["constrained_columns"] == [mapped.columns[uuid].column] and all(
         isinstance(found[str(column.column)], _alike(TABLES[table].c[ours].type))
-        for ours, column in mapped_columns(there)
+        for ours, column in mapped_columns(mapped)
     )
 
 
@@ -98,34 +96,32 @@ def _alike(ours: TypeEngine[object]) -> tuple[type[TypeEngine[Any]], ...]:
 
 
 def _columns(
-    connection: Connection, mapping: SchemaMapping, table: str
+    there: Inspector, mapping: SchemaMapping, table: str
 ) -> Mapping[str, TypeEngine[object]] | None:
     """The columns of one of our tables there; None where there is no such table."""
-    there = mapping.tables[table].table
-    if there is None:
+    name = mapping.tables[table].table
+    if name is None:
         return {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SAWarning)  # a type that SQLAlchemy does not know
-        inspector = inspect(connection)
-        if not inspector.has_table(there, schema=mapping.schema):
+        if not there.has_table(name, schema=mapping.schema):
             return None
-        columns = inspector.get_columns(there, schema=mapping.schema)
+        columns = there.get_columns(name, schema=mapping.schema)
     return {column["name"]: column["type"] for column in columns}
 
 
-def _missing_table(connection: Connection, mapping: SchemaMapping, table: str) -> str:
-    inspector = inspect(connection)
-    tables = inspector.get_table_names(schema=mapping.schema)
-    there = [*tables, *inspector.get_view_names(schema=mapping.schema)]
+def _missing_table(there: Inspector, mapping: SchemaMapping, table: str) -> str:
+    tables = there.get_table_names(schema=mapping.schema)
+    known = [*tables, *there.get_view_names(schema=mapping.schema)]
     name = str(mapping.tables[table].table)
-    if not there:
+    if not known:
         return (
             f"no table {name}: the database is empty. "
             "Fill it with `ptn-backtest positions import`, or check its name in the URL"
         )
     absent = "" if table in ("positions", "orders") else ", or say absent = true"
     return (
-        f"no table {name}{did_you_mean(name, sorted(there))}. "
+        f"no table {name}{did_you_mean(name, sorted(known))}. "
         f'Name the right one in the mapping file, [{table}] table = "..."{absent}'
     )
 

@@ -1,6 +1,7 @@
 """Columns of positions and of orders, fetched in no order, joined to a table of records."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -44,11 +45,13 @@ def join(
     """
     _check_traders(positions, query)
     uuids = positions.column("position_uuid")
-    # both as they were fetched: orders are mostly stored as their positions are, and found quickly
-    of = pc.index_in(orders.column("position_uuid"), value_set=uuids)
+    with ThreadPoolExecutor(1) as thread:
+        sorting = thread.submit(_read_order, positions)
+        # both as they were fetched: orders are mostly stored as their positions are, and found quickly
+        of = pc.index_in(orders.column("position_uuid"), value_set=uuids)
+        rows = sorting.result()
     if of.null_count or uuids.null_count:
         raise NotInBulk("there are orders without a position")
-    rows = _rows_by([_ranks(positions, "miner_hotkey"), _nulls_last(positions, "open_ms")], uuids)
     positions = positions.take(pa.array(rows))
     place = np.empty(len(rows), dtype=np.int32)
     place[rows] = np.arange(len(rows))
@@ -68,6 +71,12 @@ def join(
         position_table,
         order_table,
     )
+
+
+def _read_order(positions: _Table) -> NDArray[np.int64]:
+    """Rows by hotkey, open time and uuid."""
+    keys = [_ranks(positions, "miner_hotkey"), _nulls_last(positions, "open_ms")]
+    return _rows_by(keys, positions.column("position_uuid"))
 
 
 def _check_traders(positions: _Table, query: PositionQuery) -> None:
@@ -99,16 +108,25 @@ def _rows_by(keys: list[NDArray[Any]], texts: _Array) -> NDArray[np.int64]:
     one = _as_one(keys)
     if one is not None:
         keys = [one]
-        rows = np.argsort(one)  # ten times as fast as a sort by several keys
+        rows = _argsort(one)
     else:
         rows = np.lexsort(keys[::-1])
     ties = np.ones(max(len(rows) - 1, 0), dtype=bool)
     for key in keys:
-        ties &= key[rows[1:]] == key[rows[:-1]]
+        found = key[rows]
+        ties &= found[1:] == found[:-1]
     if ties.any():
         by_text = np.empty(len(rows), dtype=np.int64)
         by_text[pc.sort_indices(texts).to_numpy()] = np.arange(len(rows))
         rows = np.lexsort([by_text, *keys[::-1]])
+    return rows
+
+
+def _argsort(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Rows by numbers from 0 on; sixteen bits at a time, which NumPy sorts by counting them."""
+    rows = np.argsort(numbers.astype(np.uint16), kind="stable")
+    for shift in range(16, int(numbers.max(initial=0)).bit_length(), 16):
+        rows = rows[np.argsort((numbers >> shift).astype(np.uint16)[rows], kind="stable")]
     return rows
 
 
@@ -132,7 +150,9 @@ def _as_one(keys: Sequence[NDArray[Any]]) -> NDArray[np.int64] | None:
         size *= span
         if size > _LAST:
             return None
-        one = one * span + (key - low)
+        one *= span
+        one += key
+        one -= low
     return one
 
 
@@ -145,13 +165,14 @@ def _nulls_last(orders: _Table, name: str) -> NDArray[np.int64]:
 
 def _complete(table: str, found: _Table, names: Sequence[str], rows: _Array = None) -> pa.Table:
     """These columns of these rows, in one chunk each; null where the database has none."""
-    columns: dict[str, Any] = {}
-    for name in names:
+
+    def column(name: str) -> _Array:
         if name not in found.column_names:
-            columns[name] = pa.nulls(len(found)).cast(arrow_type(table, name))
-            continue
-        column = found.column(name)
+            return pa.nulls(len(found)).cast(arrow_type(table, name))
+        there = found.column(name)
         if name == "order_type":
-            column = column.dictionary_encode()  # rearranging its three texts is dear
-        columns[name] = (column if rows is None else column.take(rows)).combine_chunks()
-    return pa.table(columns)
+            there = there.dictionary_encode()  # rearranging its three texts is dear
+        return (there if rows is None else there.take(rows)).combine_chunks()
+
+    with ThreadPoolExecutor() as threads:
+        return pa.table(dict(zip(names, threads.map(column, names), strict=True)))

@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, inspect
+from sqlalchemy import Connection, CursorResult, Inspector, inspect
 
 from ptn_backtest.clock import NEVER_MS
 from ptn_backtest.sources.database.bulk import BulkReader, NotInBulk
@@ -118,12 +118,12 @@ class DatabasePositionOrderSource:
         """
         started = time.perf_counter()
         with database_errors(self._url), snapshot(self._engine) as connection:
-            statements = self._statements(connection, "positions", "orders")
+            there = inspect(connection)
+            statements = self._statements(connection, there, "positions", "orders")
             strange = [
                 mapped.table
                 for name, mapped in self._mapping.tables.items()
-                if name in ("positions", "orders")
-                and not is_like_ours(connection, self._mapping, name)
+                if name in ("positions", "orders") and not is_like_ours(there, self._mapping, name)
             ]
         if strange:
             log.info("reading row by row: types or key of %s are not ours", strange)
@@ -195,6 +195,16 @@ class DatabasePositionOrderSource:
         ]
         return sorted(records, key=_elimination_order)
 
+    def hotkeys(self) -> list[str]:
+        """Everybody who has a position, sorted.
+
+        Raises:
+            SourceError: as `read`.
+        """
+        with database_errors(self._url), snapshot(self._engine) as connection:
+            statements = self._statements(connection, inspect(connection), "positions")
+            return sorted(str(hotkey) for (hotkey,) in connection.execute(statements.traders()))
+
     def read_plagiarism_events(self, query: PositionQuery = ALL) -> PlagiarismEvents:
         """Recorded plagiarism events of the traders asked for.
 
@@ -211,7 +221,7 @@ class DatabasePositionOrderSource:
 
     def _records(self, query: PositionQuery) -> Generator[PositionRecord]:
         with database_errors(self._url), snapshot(self._engine) as connection:
-            statements = self._statements(connection, "positions", "orders")
+            statements = self._statements(connection, inspect(connection), "positions", "orders")
             assembly = _Assembly(statements, self._mapping, query)
             for hotkeys in _portions(query.hotkeys):
                 with _stream(connection, statements.positions(query, hotkeys)) as rows:
@@ -228,9 +238,10 @@ class DatabasePositionOrderSource:
         started = time.perf_counter()
         found: list[dict[str, Any]] = []
         with database_errors(self._url), snapshot(self._engine) as connection:
-            if mapped.may_lack and not self._has(connection, mapped.table):
+            there = inspect(connection)
+            if mapped.may_lack and not there.has_table(mapped.table, schema=self._mapping.schema):
                 return []
-            statements = self._statements(connection, name)
+            statements = self._statements(connection, there, name)
             decoder = row_decoder(name, mapped, statements.names(name, ALL))
             for hotkeys in _portions(query.hotkeys):
                 with _stream(connection, statements.of_traders(name, hotkeys)) as rows:
@@ -241,14 +252,11 @@ class DatabasePositionOrderSource:
         log.info("read %d rows of %s in %.3f s", len(found), name, time.perf_counter() - started)
         return found
 
-    def _has(self, connection: Connection, table: str) -> bool:
-        return inspect(connection).has_table(table, schema=self._mapping.schema)
-
-    def _statements(self, connection: Connection, *tables: str) -> Statements:
+    def _statements(self, connection: Connection, there: Inspector, *tables: str) -> Statements:
         where = safe_url(self._url)
-        if self._mapping is OUR_SCHEMA and inspect(connection).has_table(VERSION.name):
+        if self._mapping is OUR_SCHEMA and there.has_table(VERSION.name):
             check_version(connection, where)
-        single_floats = check_mapping(connection, self._mapping, tables, where)
+        single_floats = check_mapping(there, self._mapping, tables, where)
         return Statements(self._mapping, connection.dialect.name, single_floats)
 
 

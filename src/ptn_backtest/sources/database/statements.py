@@ -135,6 +135,12 @@ class Statements:
             return found
         return found.where(self._at(rows, name, "miner_hotkey").in_(hotkeys))
 
+    def traders(self) -> Rows:
+        """Everybody who has a position, once each, in no order."""
+        positions = self._table("positions", "p")
+        hotkey = self._at(positions, "positions", "miner_hotkey")
+        return select(hotkey).where(hotkey.is_not(None)).distinct()
+
     def names(self, name: str, query: PositionQuery) -> list[str]:
         """Our names of the columns that a SELECT takes from one of our tables, in its order."""
         return [

@@ -1,7 +1,7 @@
 "use strict";
-// Draws every <figure data-chart>: what the data mean is in web/charts.py. Numbers and names go into
-// the canvas or into text nodes, never into markup.
-(() => {
+// Draws charts: every <figure data-chart> of a page, and those that `charts.show` is given. What a chart
+// may say is in web/charts.py. Numbers and names go into the canvas or into text nodes, never into markup.
+const charts = (() => {
   const TONES = {
     line: "--line", value: "--line", price: "--line", close: "--line", other: "--probation", limit: "--down",
     drawdown: "--down", range: "--range", spread: "--probation", carry: "--plagiarism", slippage: "--down",
@@ -84,8 +84,8 @@
     return best;
   };
 
-  const draw = (figure) => {
-    const chart = JSON.parse(figure.dataset.chart), place = figure.querySelector(".canvas");
+  const draw = (figure, chart) => {
+    const place = figure.querySelector(".canvas");
     const said = figure.querySelector(".said"), format = FORMATS[chart.unit] || FORMATS.value;
     const own = chart.series.map((one) => one.values);
     let columns = own;
@@ -177,20 +177,28 @@
     event.preventDefault();
   };
 
-  const charts = [];
-  for (const figure of document.querySelectorAll("figure[data-chart]")) {
-    const place = figure.querySelector(".canvas"), chart = { drawn: draw(figure) };
-    charts.push([figure, place, chart]);
-    place.addEventListener("keydown", keyed(place, chart));
+  const all = [];
+  const show = (figure, chart) => {
+    const place = figure.querySelector(".canvas"), one = { figure, chart, drawn: draw(figure, chart) };
+    all.push(one);
+    place.addEventListener("keydown", keyed(place, one));
     new ResizeObserver(() => {
       const width = Math.max(place.clientWidth, 200);
-      if (width !== chart.drawn.width) chart.drawn.setSize({ width, height: chart.drawn.height });
+      if (place.clientWidth && width !== one.drawn.width) one.drawn.setSize({ width, height: one.drawn.height });
     }).observe(place);
-  }
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-    for (const [figure, , chart] of charts) {
-      chart.drawn.destroy();
-      chart.drawn = draw(figure);
-    }
-  });
+    return one;
+  };
+  const replace = (one, chart) => {
+    one.chart = chart;
+    one.drawn.destroy();
+    one.drawn = draw(one.figure, chart);
+  };
+  const again = () => { for (const one of all) replace(one, one.chart); };
+
+  for (const figure of document.querySelectorAll("figure[data-chart]")) show(figure, JSON.parse(figure.dataset.chart));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
+  // paper is light, whatever the screen is: the style has the colours of `printing`
+  addEventListener("beforeprint", () => { document.documentElement.classList.add("printing"); again(); });
+  addEventListener("afterprint", () => { document.documentElement.classList.remove("printing"); again(); });
+  return { show, replace };
 })();

@@ -1,0 +1,3 @@
+"use strict";
+// On paper everything is open.
+addEventListener("beforeprint", () => document.querySelectorAll("details.trader").forEach((one) => { one.open = true; }));
