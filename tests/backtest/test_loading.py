@@ -1,13 +1,18 @@
 """What settings make of a source: positions, times, slippage."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ptn_backtest.backtest.config import BacktestConfig
 from ptn_backtest.backtest.loading import load_inputs
 from ptn_backtest.errors import ConfigError, SlippageError, SourceUnavailable
+from ptn_backtest.sources.bundled import BundledPositionSource
 from ptn_backtest.sources.checkpoint_file import write_checkpoint
+from ptn_backtest.sources.database.writing import write_records
 from ptn_backtest.sources.locate import open_source
 from ptn_backtest.sources.plagiarism import PlagiarismEvent, PlagiarismEvents
 
@@ -34,6 +39,32 @@ def test_only_the_traders_asked_for(tmp_path: Path) -> None:
     everyone = load_inputs(config(tmp_path)).positions.hotkeys
     one = load_inputs(config(tmp_path, test_single_hotkey=everyone[2]))
     assert one.positions.hotkeys == (everyone[2],)
+
+
+def test_traders_that_are_left_out_are_not_read(sqlite_url: str, tmp_path: Path) -> None:
+    """But their plagiarism events are, and a source that cannot tell whose it has gives them all."""
+    bundled = BundledPositionSource()
+    write_records(sqlite_url, bundled.read(), account_sizes=bundled.read_account_sizes())
+    everyone = load_inputs(config(tmp_path)).positions.hotkeys
+    events = tmp_path / "events.csv"
+    events.write_text(f"hotkey,time_ms,event\n{everyone[0]},{FLAGGED_MS},flagged\n")
+    settings = BacktestConfig(
+        use_database_positions=True,
+        database_url=sqlite_url,
+        candles=tmp_path / "test-candles",
+        plagiarism_events=events,
+    )
+
+    def left(without: Sequence[str], **settings_of_run: Any) -> tuple[str, ...]:
+        found = load_inputs(replace(settings, **settings_of_run), leave_out=without)
+        assert [event.miner_hotkey for event in found.plagiarism_events] == [everyone[0]]
+        assert set(found.account_sizes) <= set(found.positions.hotkeys)
+        return found.positions.hotkeys
+
+    assert left(everyone[:2]) == everyone[2:]
+    assert left(everyone[:1], hotkeys=everyone[:3]) == everyone[1:3]
+    assert left(everyone) == everyone  # nobody is no answer: all are read
+    assert load_inputs(config(tmp_path), leave_out=everyone[:2]).positions.hotkeys == everyone
 
 
 def test_slippage_is_the_stored_one_unless_it_is_recalculated(tmp_path: Path) -> None:

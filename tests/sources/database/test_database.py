@@ -278,6 +278,15 @@ def test_hotkeys(database_url: str) -> None:
     assert read(database_url, PositionQuery(hotkeys=())) == []
 
 
+def test_whose_positions_there_are(database_url: str) -> None:
+    """Also where a server's collation takes one for the other."""
+    written = [position("a"), position("b", BOB), position("c", BOB.upper()), position("d", BOB)]
+    write_records(database_url, written)
+
+    source = DatabasePositionOrderSource(database_url)
+    assert source.hotkeys() == sorted([ALICE, BOB, BOB.upper()])
+
+
 def test_five_thousand_hotkeys_are_read_in_order(database_url: str) -> None:
     hotkeys = [f"5Trader{number:05}" for number in range(6_000)]
     write_records(database_url, (position(f"p{h}", h) for h in hotkeys[::40]))

@@ -306,6 +306,10 @@ def test_ranges_are_exact_in_every_unit(renamed: DatabasePositionOrderSource) ->
     assert uuids(list(renamed.read(PositionQuery(hotkeys=("B",))))) == ["c"]
 
 
+def test_whose_positions_a_renamed_schema_has(renamed: DatabasePositionOrderSource) -> None:
+    assert renamed.hotkeys() == ["B", "a", "b"]
+
+
 def test_other_tables_of_a_renamed_schema(renamed: DatabasePositionOrderSource) -> None:
     assert renamed.read_account_sizes() == {ALICE: [(NOON_MS, 1.0), (NOON_MS + 1, 2.0)]}
     assert renamed.read_eliminations() == []

@@ -24,6 +24,7 @@ from sqlalchemy import (
     cast,
     column,
     exists,
+    func,
     literal,
     literal_column,
     or_,
@@ -136,10 +137,11 @@ class Statements:
         return found.where(self._at(rows, name, "miner_hotkey").in_(hotkeys))
 
     def traders(self) -> Rows:
-        """Everybody who has a position, once each, in no order."""
+        """Everybody who has a position, once each whatever the collation, in no order."""
         positions = self._table("positions", "p")
         hotkey = self._at(positions, "positions", "miner_hotkey")
-        return select(hotkey).where(hotkey.is_not(None)).distinct()
+        exactly = self._by_text(hotkey)[-1]
+        return select(func.min(hotkey)).where(hotkey.is_not(None)).group_by(exactly)
 
     def names(self, name: str, query: PositionQuery) -> list[str]:
         """Our names of the columns that a SELECT takes from one of our tables, in its order."""
