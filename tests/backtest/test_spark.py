@@ -49,6 +49,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+QUICK_START = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+"""Java that lives for a minute compiles little, so that these tests are quicker."""
+
+
 @dataclass
 class Cluster:
     """A master, workers and maybe a Spark Connect server, each a process of its own."""
@@ -69,6 +73,7 @@ class Cluster:
                     **os.environ,
                     "SPARK_HOME": str(home),
                     "SPARK_LOCAL_IP": "127.0.0.1",
+                    "SPARK_DAEMON_JAVA_OPTS": QUICK_START,
                     "PYSPARK_PYTHON": sys.executable,
                 },
                 stdout=log,
@@ -88,6 +93,17 @@ class Cluster:
         )
         self.workers.append(worker)
 
+    def log_of(self, daemon: "subprocess.Popen[bytes]") -> str:
+        return (self.folder / f"{self.daemons.index(daemon)}.log").read_text()
+
+    def wait_for_workers(self) -> None:
+        """Until all of them are known to the master, which else gives one of them everything."""
+        deadline = time.monotonic() + 180
+        for worker in self.workers:
+            while worker.poll() is None and "registered with master" not in self.log_of(worker):
+                assert time.monotonic() < deadline, self.log_of(worker)[-2000:]
+                time.sleep(0.1)
+
     def stop(self) -> None:
         for daemon in self.daemons:
             if daemon.poll() is None:
@@ -98,6 +114,8 @@ class Cluster:
 EXECUTORS: dict[str, bool | float | int | str | None] = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.extraJavaOptions": QUICK_START,
+    "spark.executor.extraJavaOptions": QUICK_START,
     "spark.executor.memory": "512m",
     "spark.executor.cores": "1",
     "spark.cores.max": "2",  # of both workers, as they are spread out
@@ -119,6 +137,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     )
     cluster.start_worker()
     cluster.start_worker()
+    cluster.wait_for_workers()
     yield cluster
     cluster.stop()
 
@@ -152,8 +171,7 @@ def connect_url(cluster: Cluster) -> str:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
             return f"sc://127.0.0.1:{port}"
         time.sleep(0.1)
-    log = (cluster.folder / f"{cluster.daemons.index(server)}.log").read_text()
-    raise AssertionError(f"no Spark Connect server: {log[-2000:]}")
+    raise AssertionError(f"no Spark Connect server: {cluster.log_of(server)[-2000:]}")
 
 
 @pytest.fixture(scope="module")
@@ -249,6 +267,7 @@ def test_a_cluster_gives_the_same_bytes_though_a_worker_is_killed(
     assert cluster.workers[-1].wait(timeout=10)
     assert watching.n_done > 1  # what was killed had not done everything
     cluster.start_worker()
+    cluster.wait_for_workers()
     assert files(tmp_path / "killed") == serial
     # the session that was there is still there
     assert session.range(3).count() == 3
@@ -265,13 +284,13 @@ from ptn_backtest.backtest.execution.spark import _active_session
 from ptn_backtest.results.run_folder import write_run
 
 url, folder = sys.argv[1], Path(sys.argv[2])
-config = pickle.loads((folder / "config").read_bytes())
+network, short = pickle.loads((folder / "configs").read_bytes())
 session = SparkSession.builder.remote(url).getOrCreate()
-write_run(folder / "existing", run_backtest(config))
+write_run(folder / "existing", run_backtest(network))
 assert session.range(3).count() == 3  # never stopped
 session.stop()
 os.environ["SPARK_REMOTE"] = url
-write_run(folder / "made", run_backtest(config))
+write_run(folder / "made", run_backtest(short))
 assert _active_session() is None  # stopped
 """
 
@@ -280,8 +299,10 @@ def test_spark_connect_gives_the_same_bytes(
     tmp_path: Path, connect_url: str, network: BacktestConfig, serial: dict[str, bytes]
 ) -> None:
     """In a process of its own, as pyspark is either classic or Connect there."""
-    config = replace(network, parallel_mode=PYSPARK)
-    (tmp_path / "config").write_bytes(pickle.dumps(config))
+    assert network.start_time_ms is not None
+    short = replace(network, end_time_ms=network.start_time_ms + 3 * DAY_MS)
+    configs = [replace(each, parallel_mode=PYSPARK) for each in (network, short)]
+    (tmp_path / "configs").write_bytes(pickle.dumps(configs))
     done = subprocess.run(
         [sys.executable, "-c", CONNECT_PROGRAM, connect_url, str(tmp_path)],
         capture_output=True,
@@ -290,7 +311,8 @@ def test_spark_connect_gives_the_same_bytes(
     )
     assert done.returncode == 0, done.stderr
     assert files(tmp_path / "existing") == serial
-    assert files(tmp_path / "made") == serial
+    write_run(tmp_path / "short", run_backtest(short))
+    assert files(tmp_path / "made") == files(tmp_path / "short")
 
 
 @pytest.mark.usefixtures("session")

@@ -112,6 +112,8 @@ def test_sorted_filtered_and_searched(browser: Browser, real: Reported) -> None:
     # the parts below are sifted with the rows
     assert [one.text for one in browser.all("details.trader .key") if BRUNO in one.text] == [BRUNO]
     assert len([one for one in browser.all("details.trader") if one.is_displayed()]) == 1
+    browser.driver.execute_script("location.hash = '#t1'")  # but whoever asks for one sees it
+    browser.wait(lambda b: b.one("details[data-n='0']").is_displayed())
 
 
 def test_small_curves_and_all_charts_are_drawn(browser: Browser, real: Reported) -> None:

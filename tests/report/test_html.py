@@ -95,6 +95,14 @@ def test_the_data_have_each_traders_curves() -> None:
     assert data["traders"][2]["liquidated"] == [1736899200000, 1.4]
 
 
+def test_a_trader_of_whom_nothing_is_left_is_named() -> None:
+    gone = Rejection(Reason.INVALID_PRICE, "price 0.0 is not above 0", "row 9", "5Gone", "g", "", 3)
+    page = Page(render_report(made_run(rejections=[*made_run().rejections, gone, gone])))
+    assert page.says("Traders of whom nothing is left")
+    assert page.says("5Gone 2 6 price 0.0 is not above 0 row 9")
+    assert not Page(render_report(made_run())).says("Traders of whom nothing is left")
+
+
 def test_positions_stand_newest_first_with_their_keys() -> None:
     data = page_data(render_report(made_run()))
     assert data["keys"] == ["up-2", "up-1", "down-1"]

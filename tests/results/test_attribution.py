@@ -21,15 +21,18 @@ from ptn_backtest.positions.position import Position
 from ptn_backtest.prices.candles import Candles, Timespan
 from ptn_backtest.prices.table import price_table
 from ptn_backtest.results.attribution import (
+    NO_SLIPPAGE,
     PARTS,
+    Parts,
     SlippageLog,
-    attribute,
     attribution_table,
-    part_sums,
+    parts_of_many,
+    running_parts,
     slippage_logs,
 )
 from ptn_backtest.results.position_index import position_index
 from ptn_backtest.results.run_folder import read_run, write_run
+from ptn_backtest.results.statistics import sums_of_many
 from ptn_backtest.results.tables import checkpoint_table
 from ptn_backtest.rulebook import DEFAULT_RULEBOOK
 from tests.ledger.strategies import GivenCandles
@@ -55,6 +58,27 @@ def slippage_of(orders: list[tuple[int, float]]) -> SlippageLog:
     )
 
 
+def attribute(led: PerfLedger, slippage: SlippageLog) -> Parts:
+    """The parts of a ledger's changes, checkpoint by checkpoint, as attribution.parquet has them."""
+    ledgers = {"5H": {PORTFOLIO: led}}
+    own = {"5H": {PORTFOLIO: slippage}}
+    table = attribution_table(checkpoint_table(ledgers), ledgers, own)
+    return Parts(*(table[name].to_numpy() for name in ("change", *PARTS)))
+
+
+def part_sums(
+    ledgers: dict[str, PerfLedger], slippage: dict[str, SlippageLog]
+) -> dict[str, dict[str, float]]:
+    """{ledger: its parts over all checkpoints}."""
+    many = list(ledgers.values())
+    logs = [slippage.get(name, NO_SLIPPAGE) for name in ledgers]
+    found = parts_of_many(sums_of_many(many), many, logs)
+    return {
+        name: {part: float(getattr(found, part)[n]) for part in ("change", *PARTS)}
+        for n, name in enumerate(ledgers)
+    }
+
+
 @given(st.lists(st.tuples(CHANGE, CHANGE, CHANGE, CHANGE), min_size=1, max_size=5), ORDERS)
 def test_the_parts_sum_to_the_whole(
     changes: list[tuple[float, float, float, float]], orders: list[tuple[int, float]]
@@ -73,7 +97,16 @@ def test_the_parts_sum_to_the_whole(
     assert (parts.carry == led.cps["carry_fee_loss"]).all()
     inside = [change for ms, change in orders if ms <= len(changes) * CHECKPOINT_MS]
     assert parts.slippage.sum() == pytest.approx(sum(inside), abs=1e-15)
-    assert parts.sums()["change"] == pytest.approx(sum(parts.change))
+    # two ledgers at once give what each does alone
+    many, logs = [led, ledger([1.0]), led], [slippage_of(orders), NO_SLIPPAGE, slippage_of(orders)]
+    sums = parts_of_many(sums_of_many(many), many, logs)
+    running = running_parts(many, logs)
+    for name in PARTS:
+        alone = getattr(parts, name)
+        assert getattr(sums, name)[[0, 2]] == pytest.approx([alone.sum()] * 2, abs=1e-12)
+        ends = running[name][[len(changes) - 1, -1]]
+        assert ends == pytest.approx([alone.sum()] * 2, abs=1e-12)
+        assert running[name][: len(changes)] == pytest.approx(np.cumsum(alone), abs=1e-12)
 
 
 def test_an_order_counts_in_the_checkpoint_that_it_is_in() -> None:

@@ -70,11 +70,12 @@ def test_equity_curve_starts_at_the_first_order() -> None:
     assert curve.lowest == pytest.approx([1.0, 1.045, 0.968])
 
 
-def test_pairs_that_multiply_to_the_portfolio_add_up_to_its_log_return() -> None:
-    contributions = statistics.pair_contributions(made_run().ledgers["5Up"])
-    assert list(contributions) == ["BTCUSD", "EURUSD"]
-    assert contributions["BTCUSD"] == pytest.approx(math.log(1.10))
-    assert sum(contributions.values()) == pytest.approx(math.log(1.05))
+def test_sums_of_many_ledgers_are_those_of_each() -> None:
+    many = [ledger([1.1, 0.9]), ledger([1.2]), ledger([0.8, 0.7, 0.6])]
+    sums = statistics.sums_of_many(many)
+    for name in ("gain", "loss", "spread_fee_loss", "mdd", "pnl_gain", "pnl_loss"):
+        assert sums[name] == pytest.approx([float(one.cps[name].sum()) for one in many]), name
+    assert all(not len(each) for each in statistics.sums_of_many([]).values())
 
 
 def test_only_days_of_two_full_checkpoints_count() -> None:

@@ -4,7 +4,7 @@ Leaderboard, network, eliminations and settings are HTML. A trader's part is dat
 script draws it once it is opened: `page_data` here, `static/report.js` there.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from operator import attrgetter
@@ -37,6 +37,8 @@ MOST_ENDS = 1_000
 """Newest eliminations listed; run.json has them all."""
 MOST_EXAMPLES = 3
 """Examples shown of each kind of rejection."""
+MOST_NOTHING_LEFT = 200
+"""Traders listed of whom nothing could be replayed."""
 _SCRIPTS = (UPLOT, "charts.js", "tables.js", "keys.js", "columns.js", "trader.js", "report.js")
 
 
@@ -48,6 +50,16 @@ class RejectionGroup:
     n_positions: int
     n_orders: int
     examples: Sequence[Rejection]
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedTrader:
+    """A trader of whom only rows that were set aside are known."""
+
+    miner_hotkey: str
+    n_positions: int
+    n_orders: int
+    example: Rejection
 
 
 def write_report(folder: Path, result: RunResult) -> Path:
@@ -93,6 +105,8 @@ def render_report(result: RunResult) -> str:
         findings=finding_groups(result.order_findings),
         trader=_linked(names),
         rejected=_rejection_groups(result.rejections),
+        nothing_left=_nothing_left(result.rejections, {*names}),
+        most_nothing_left=MOST_NOTHING_LEFT,
         nothing=wording.why_nothing(result) if not ranked else None,
         size=SIZE,
         # what an element of this kind holds is text, and nothing in it can end the element
@@ -164,6 +178,18 @@ def _rejection_groups(rejections: Sequence[Rejection]) -> list[RejectionGroup]:
             examples=group[:MOST_EXAMPLES],
         )
         for reason, group in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
+    ]
+
+
+def _nothing_left(rejections: Sequence[Rejection], shown: Collection[str]) -> list[RejectedTrader]:
+    """Traders that have no part on the page, as nothing of them could be replayed."""
+    found: dict[str, list[Rejection]] = {}
+    for one in rejections:
+        if one.miner_hotkey and one.miner_hotkey not in shown:
+            found.setdefault(one.miner_hotkey, []).append(one)
+    return [
+        RejectedTrader(hotkey, len(own), sum(one.n_orders for one in own), own[0])
+        for hotkey, own in sorted(found.items())
     ]
 
 

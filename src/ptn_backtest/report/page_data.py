@@ -87,9 +87,7 @@ def as_text(data: Mapping[str, Any]) -> str:
     """JSON that can stand in a script element: nothing in it can end one, or begin a comment."""
     try:
         text = _dumped(data)
-    except (
-        ValueError
-    ):  # a number that JSON does not have: rare, and a look at every value takes long
+    except ValueError:  # a number that JSON does not have; to look for it first takes long
         text = _dumped(json_ready(data, sort_keys=False))
     return text.replace("<", "\\u003c")
 

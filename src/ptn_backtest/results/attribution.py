@@ -30,9 +30,7 @@ __all__ = [
     "PARTS",
     "Parts",
     "SlippageLog",
-    "attribute",
     "attribution_table",
-    "part_sums",
     "parts_of_many",
     "running_parts",
     "slippage_logs",
@@ -70,10 +68,6 @@ class Parts:
     carry: NDArray[np.float64]
     slippage: NDArray[np.float64]
 
-    def sums(self) -> dict[str, float]:
-        """The whole ("change") and its parts over all checkpoints."""
-        return {name: float(getattr(self, name).sum()) for name in _CHECKPOINT_PARTS}
-
 
 @dataclass(frozen=True, slots=True)
 class SlippageLog:
@@ -89,17 +83,6 @@ class SlippageLog:
 
 
 NO_SLIPPAGE = SlippageLog(np.zeros(0, np.int64), np.zeros(0))
-
-
-def attribute(ledger: PerfLedger, slippage: SlippageLog) -> Parts:
-    """The parts of a ledger's changes, checkpoint by checkpoint.
-
-    Args:
-        ledger: of a portfolio or a pair.
-        slippage: of its orders. Those before its first checkpoint, where older ones were dropped,
-            and after its last record are left out.
-    """
-    return _parts(ledger.cps, _slippage_by_checkpoint(ledger, slippage))
 
 
 def slippage_logs(index: PositionIndex, log: OrderLog) -> dict[str, dict[str, SlippageLog]]:
@@ -122,22 +105,6 @@ def slippage_logs(index: PositionIndex, log: OrderLog) -> dict[str, dict[str, Sl
             whose, name = divmod(one, len(names))
             found.setdefault(index.hotkeys[whose], {})[names[name]] = SlippageLog(*own)
     return found
-
-
-def part_sums(
-    ledgers: Mapping[str, PerfLedger], slippage: Mapping[str, SlippageLog]
-) -> dict[str, dict[str, float]]:
-    """{ledger name: sums of its parts} of one trader's ledgers that have a checkpoint.
-
-    Args:
-        ledgers: {"portfolio" or trade pair id: ledger}.
-        slippage: of the same names; one that is absent has none.
-    """
-    return {
-        name: attribute(ledger, slippage.get(name, NO_SLIPPAGE)).sums()
-        for name, ledger in ledgers.items()
-        if len(ledger.cps)
-    }
 
 
 def parts_of_many(

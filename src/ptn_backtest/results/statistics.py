@@ -5,7 +5,7 @@ A ledger keeps a window of checkpoints. What follows from its last record (value
 the first order; what is summed over checkpoints (gain, loss, PnL, time) counts since `start_ms`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
@@ -29,9 +29,7 @@ __all__ = [
     "daily_returns",
     "equity_curve",
     "is_truncated",
-    "log_return",
     "max_drawdown",
-    "pair_contributions",
     "pnl_usd",
     "rank_traders",
     "spread_fee",
@@ -133,11 +131,6 @@ def max_drawdown(cps: Checkpoints) -> float:
     return 1.0 - float(cps["mdd"].min())
 
 
-def log_return(cps: Checkpoints) -> float:
-    """Sum of all log changes of the value: what a pair's ledger adds to the portfolio's."""
-    return float(cps["gain"].sum() + cps["loss"].sum())
-
-
 def pnl_usd(cps: Checkpoints) -> float:
     """Profit and loss, USD."""
     return float(cps["pnl_gain"].sum() + cps["pnl_loss"].sum())
@@ -206,16 +199,6 @@ def sums_of_many(ledgers: Sequence[PerfLedger]) -> dict[str, Floats]:
         numbers = np.ascontiguousarray(ledger.cps).view(np.float64).reshape(-1, len(names))
         numbers[:, first:].sum(axis=0, out=found[row])
     return dict(zip(names[first:], found.T, strict=True))
-
-
-def pair_contributions(ledgers: Mapping[str, PerfLedger]) -> dict[str, float]:
-    """{trade pair id: sum of log gain and loss}, largest first; {} without pair ledgers.
-
-    The portfolio is the product of its pairs, so these add up to its own log return, up to what
-    orders of several pairs in one millisecond shift between records.
-    """
-    sums = {pair: log_return(led.cps) for pair, led in ledgers.items() if pair != PORTFOLIO}
-    return dict(sorted(sums.items(), key=lambda item: (-item[1], item[0])))
 
 
 def equity_curve(ledger: PerfLedger) -> EquityCurve:

@@ -19,6 +19,7 @@
     const target = location.hash && document.getElementById(location.hash.slice(1));
     const section = target && target.closest("details.trader");
     if (!section) return;
+    section.hidden = false; // whoever asks for it sees it, also where the leaderboard is sifted
     section.open = true;
     open(section);
     target.scrollIntoView();
