@@ -6,6 +6,7 @@ import socket
 import sqlite3
 import tomllib
 from collections.abc import Callable
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -297,11 +298,12 @@ def test_the_extras_are_those_of_the_package() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = declared["optional-dependencies"]
     assert set(EXTRAS) == set(extras) - {"results", "dev"}
+    brought_by = packages_distributions()
     for extra, modules in EXTRAS.items():
         names = " ".join(extras[extra]).lower().replace("-", "_")
         for module in modules:
-            # psycopg[binary], exchange-calendars: a distribution is called as its module
-            assert module in names, f"{extra} does not bring {module}"
+            [distribution] = set(brought_by[module])
+            assert distribution.lower().replace("-", "_") in names, f"{extra} brings no {module}"
 
 
 def test_extras_that_are_needed_and_not_there() -> None:
