@@ -20,6 +20,7 @@ from ptn_backtest.cli.pulling import (
     rate_option,
     yes_option,
 )
+from ptn_backtest.cli.store_argument import StorePlace
 from ptn_backtest.cli.tables import counted, new_table, print_table
 from ptn_backtest.cli.times import time_option
 from ptn_backtest.clock import format_time
@@ -34,7 +35,7 @@ _SHOWN = 3  # failures of a pair
 
 
 @click.command("pull-quotes")
-@click.argument("store", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("store", type=StorePlace(written=True))
 @click.option(
     "--for",
     "source",
