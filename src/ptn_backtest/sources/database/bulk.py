@@ -35,8 +35,9 @@ from ptn_backtest.sources.database.schema import TABLES
 from ptn_backtest.sources.database.statements import Statements
 from ptn_backtest.sources.records import PositionQuery
 
-ROWS_AT_ONCE = 8_192
-"""Rows in one batch of Arrow: few enough that the processor's caches hold them."""
+ROWS_AT_ONCE = 32_768
+"""Rows in one batch of Arrow: few, for the processor's caches, but enough that what they took goes
+back to the system when they are put in order."""
 
 HOTKEYS_AT_MOST = 1_000
 """Hotkeys that may stand in one statement."""

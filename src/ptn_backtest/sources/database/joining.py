@@ -20,6 +20,8 @@ from ptn_backtest.sources.records import (
 
 _Table: TypeAlias = Any  # an Arrow table; the stubs want to know what its columns hold
 _Array: TypeAlias = Any
+_AT_ONCE = 2
+"""Columns that are put in order at once: each holds a copy while it is."""
 _LAST = np.iinfo(np.int64).max
 
 
@@ -174,5 +176,5 @@ def _complete(table: str, found: _Table, names: Sequence[str], rows: _Array = No
             there = there.dictionary_encode()  # rearranging its three texts is dear
         return (there if rows is None else there.take(rows)).combine_chunks()
 
-    with ThreadPoolExecutor() as threads:
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
         return pa.table(dict(zip(names, threads.map(column, names), strict=True)))
