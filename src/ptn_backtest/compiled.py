@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba.core import cgutils, types
+from numba.extending import intrinsic
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -44,6 +47,28 @@ def inlined(function: Callable[_P, _R]) -> Callable[_P, _R]:
     made._compile_for_args = refuse  # noqa: SLF001
     made._insert = lambda *_: None  # noqa: SLF001
     return cast("Callable[_P, _R]", made)
+
+
+def _ask_memory(_context: Any, array: Any, place: Any) -> Any:  # noqa: ANN401 - numba's own types
+    """The processor's instruction that fetches an array's row; see numba's `intrinsic`."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ANN401
+        rows = context.make_array(signature.args[0])(context, builder, arguments[0])
+        byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
+        address = builder.bitcast(builder.gep(rows.data, [arguments[1]]), byte)
+        kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
+        declare: Any = cgutils.get_or_insert_function
+        ask = declare(builder.module, kind, "llvm.prefetch.p0i8")
+        builder.call(ask, [address, flag(0), flag(3), flag(1)])  # to read, to be kept near, data
+        return context.get_dummy_value()
+
+    return types.void(array, place), generate
+
+
+prefetch = cast("Callable[[Any, int], None]", intrinsic(_ask_memory))
+"""In compiled code: have memory bring the row of an array at a place, which need not be in it.
+
+Nothing waits for it, and nothing depends on it but the time that a later look at the row takes."""
 
 
 def _compile(function: Callable[_P, _R], **options: bool) -> Callable[_P, _R]:

@@ -8,9 +8,13 @@ it, whatever the gaps between them. The ledgers are those of single ticks to the
 
 import math
 
+import numpy as np
+
 from ptn_backtest.clock import NEVER_MS, SECOND_MS
 from ptn_backtest.compiled import inlined
 from ptn_backtest.ledger.book import (
+    AT_CANDLES,
+    AT_TICKS,
     DRAWDOWN,
     N_OPEN,
     NONE_MS,
@@ -21,16 +25,21 @@ from ptn_backtest.ledger.checkpoint import CHECKPOINT_MS
 from ptn_backtest.ledger.losses import liquidate, watch_drawdown
 from ptn_backtest.ledger.places import (
     candles_of,
-    count_candles,
     find_candles,
+    last_candles,
     market_hours,
     tick_of,
     ticks_before,
 )
-from ptn_backtest.ledger.recording import extremes, record_block, remember_price
+from ptn_backtest.ledger.recording import (
+    in_groups,
+    record_block,
+    remember_price,
+)
 from ptn_backtest.ledger.timeline import Timeline
 from ptn_backtest.ledger.valuing import ask_fees, state_after, value_at_price
-from ptn_backtest.positions.columns import Floats, Ints
+from ptn_backtest.positions.columns import Floats, Row
+from ptn_backtest.prices.places import Index, bits_from, moment_of
 from ptn_backtest.prices.table import PriceTable
 
 
@@ -46,18 +55,19 @@ def take_block(
         How many were taken, at least one.
     """
     second_ms = at_ms - at_ms % SECOND_MS
-    n_ticks = min(n_ticks, _same_fees_and_hours(book, timeline, prices, second_ms, step_ms))
-    n_ticks = min(n_ticks, _before_boundary(at_ms, step_ms), _same_watch(book, at_ms, step_ms))
-    n_ticks = find_candles(book, timeline, prices, second_ms, step_ms, max(1, n_ticks))
+    until_ms = _same_fees_and_hours(book, timeline, prices, second_ms)
+    # these two count by the time itself, not by its second
+    until_ms = min(until_ms, min(_boundary(at_ms), _watch_ends(book, at_ms)) - (at_ms - second_ms))
+    n_ticks = max(1, min(n_ticks, ticks_before(until_ms, second_ms, step_ms)))
     while True:
         _value_block(book, timeline, prices, second_ms, step_ms, n_ticks)
-        before_loss = _before_loss(book, timeline, prices, at_ms, step_ms, n_ticks)
+        before_loss = _before_loss(book, prices, at_ms, step_ms, n_ticks)
         if before_loss == n_ticks:
             break
         n_ticks = before_loss
     last_ms = at_ms + (n_ticks - 1) * step_ms
-    _keep_last(book, timeline, prices, step_ms)
-    if book.values[PORTFOLIO_LEDGER, 0] <= 0.0:
+    _keep_last(book, timeline, prices, second_ms, step_ms, n_ticks)
+    if book.values[PORTFOLIO_LEDGER, 1] <= 0.0:
         liquidate(book, timeline, at_ms, False)
         return n_ticks
     for ledger in range(len(book.ledgers)):
@@ -68,43 +78,40 @@ def take_block(
 
 
 @inlined
-def _same_fees_and_hours(
-    book: Book, timeline: Timeline, prices: PriceTable, second_ms: int, step_ms: int
-) -> int:
-    """Ask for fees and market hours at a tick; how many ticks have the same."""
+def _same_fees_and_hours(book: Book, timeline: Timeline, prices: PriceTable, second_ms: int) -> int:
+    """Ask for fees and market hours at a tick; until when they stay the same."""
     until_ms = NEVER_MS
     if timeline.rules.spread_until_ms > second_ms:
         until_ms = timeline.rules.spread_until_ms
     for ledger in range(len(book.ledgers)):
         book.ledgers[ledger].market_open = False
     for i in book.open[: book.step[N_OPEN]]:
-        holding, index = book.holdings[i], timeline.columns.positions[i].pair
+        holding = book.holdings[i]
+        pair = book.pairs[holding.pair]
         ask_fees(book, timeline, i, holding.known, second_ms)
         until_ms = min(until_ms, holding.carry_until_ms)
-        until_ms = min(until_ms, market_hours(book, prices, index, second_ms))
-        if not book.pairs[index].market_open:
+        until_ms = min(until_ms, market_hours(prices, pair, second_ms))
+        if not pair.market_open:
             continue  # the value waits for the first open tick (quirk 9)
         holding.value = holding.current * (holding.fee * holding.spread)
         book.ledgers[PORTFOLIO_LEDGER].market_open = True
-        if 1 + index < len(book.ledgers):
-            book.ledgers[1 + index].market_open = True
-    return ticks_before(until_ms, second_ms, step_ms)
+        if 1 + holding.pair < len(book.ledgers):
+            book.ledgers[1 + holding.pair].market_open = True
+    return until_ms
 
 
 @inlined
-def _before_boundary(at_ms: int, step_ms: int) -> int:
-    """How many ticks come before the end of the checkpoint; 0 if the first is exactly there."""
-    return ticks_before(at_ms + (-at_ms) % CHECKPOINT_MS, at_ms, step_ms)
+def _boundary(at_ms: int) -> int:
+    """The end of the checkpoint at a time; the time itself, if it is exactly there."""
+    return at_ms + (-at_ms) % CHECKPOINT_MS
 
 
 @inlined
-def _same_watch(book: Book, at_ms: int, step_ms: int) -> int:
-    """How many ticks come while a noted drawdown is not yet so old that another one counts."""
+def _watch_ends(book: Book, at_ms: int) -> int:
+    """When a noted drawdown is so old that another one counts."""
     loss = book.losses[DRAWDOWN]
     forgotten_ms = loss.time_ms + loss.window_ms + 1
-    if loss.time_ms == NONE_MS or forgotten_ms <= at_ms:
-        forgotten_ms = NEVER_MS
-    return ticks_before(forgotten_ms, at_ms, step_ms)
+    return NEVER_MS if loss.time_ms == NONE_MS or forgotten_ms <= at_ms else forgotten_ms
 
 
 @inlined
@@ -112,38 +119,34 @@ def _value_block(
     book: Book, timeline: Timeline, prices: PriceTable, second_ms: int, step_ms: int, n_ticks: int
 ) -> None:
     """The values of every ledger in a block: closed positions first, then open ones in sequence."""
-    n_moments = count_candles(book, timeline, prices, second_ms, step_ms, n_ticks)
-    _begin_values(book, PORTFOLIO_LEDGER, n_moments)
+    n_moments = find_candles(book, prices, second_ms, step_ms, n_ticks)
+    _begin_products(book, PORTFOLIO_LEDGER)
     for i in book.open[: book.step[N_OPEN]]:
-        index = timeline.columns.positions[i].pair
-        if 1 + index < len(book.ledgers):
-            pair = book.pairs[index]
-            _begin_values(book, 1 + index, pair.waits + pair.n_candles)
+        if 1 + book.holdings[i].pair < len(book.ledgers):
+            _begin_products(book, 1 + book.holdings[i].pair)
+    index, closes = candles_of(prices, step_ms)
+    worth, at_ticks = book.worth[AT_CANDLES], book.worth[AT_TICKS]
     for i in book.open[: book.step[N_OPEN]]:
-        index = timeline.columns.positions[i].pair
-        pair = book.pairs[index]
-        times_ms, closes, _, _ = candles_of(prices, pair, step_ms)
-        times_ms = times_ms[pair.first : pair.first + pair.n_candles]
-        closes = closes[pair.first : pair.first + pair.n_candles]
-        worth = book.worth[: pair.waits + pair.n_candles]
-        _value_position(book, timeline, i, worth, closes)
-        portfolio = book.values[PORTFOLIO_LEDGER, :n_moments]
-        if len(worth) in (1, n_moments):
-            _multiply(portfolio, worth)
+        pair, ledger = book.pairs[book.holdings[i].pair], 1 + book.holdings[i].pair
+        _value_position(book, timeline, i, pair, closes)
+        n_worth = pair.waits + pair.n_candles
+        _repeat_last(worth, n_worth, n_moments)
+        if n_worth in (1, n_moments):
+            _multiply(book, PORTFOLIO_LEDGER, n_moments, worth)
         else:
-            _multiply_between(portfolio, worth, times_ms, second_ms, step_ms)
+            _spread_out(book, index, pair, moment_of(second_ms, step_ms), n_ticks)
+            _multiply(book, PORTFOLIO_LEDGER, n_ticks, at_ticks)
         _multiply_fees(book, i, PORTFOLIO_LEDGER)
-        if 1 + index < len(book.ledgers):
-            _multiply(book.values[1 + index, : len(worth)], worth)
-            _multiply_fees(book, i, 1 + index)
+        if ledger < len(book.ledgers):
+            _multiply(book, ledger, n_worth, worth)
+            _multiply_fees(book, i, ledger)
 
 
 @inlined
-def _begin_values(book: Book, ledger: int, n_moments: int) -> None:
+def _begin_products(book: Book, ledger: int) -> None:
     row = book.ledgers[ledger]
-    row.n_moments = n_moments
+    row.n_moments = 0  # no position is multiplied yet
     row.spread, row.carry = row.closed_spread, row.closed_carry
-    book.values[ledger, :n_moments] = row.closed_value
 
 
 @inlined
@@ -154,90 +157,107 @@ def _multiply_fees(book: Book, i: int, ledger: int) -> None:
 
 
 @inlined
-def _value_position(book: Book, timeline: Timeline, i: int, worth: Floats, closes: Floats) -> None:
+def _value_position(book: Book, timeline: Timeline, i: int, pair: Row, closes: Floats) -> None:
     """What a position is worth at the first tick, if that has no candle, and at each close.
 
     `valuing.current_return_at` in a form that vectorises.
     """
-    holding = book.holdings[i]
+    holding, worth = book.holdings[i], book.worth[AT_CANDLES]
     state = state_after(timeline, i, holding.known)
     initial_entry = timeline.accounts.bounds[i].initial_entry
     entry, held, realized = state.entry_price, state.held, state.realized
     fees = holding.fee * holding.spread
-    waits = len(worth) - len(closes)
-    if waits:
+    if pair.waits:
         worth[0] = holding.value
-    at_closes = worth[waits:]
-    for k in range(len(closes)):
-        gain = (realized + (closes[k] - entry) * held) / initial_entry
-        at_closes[k] = (1 + max(gain, -1.0)) * fees
+    if pair.n_candles > 0:
+        # slices: with an index that might be negative, a loop does not vectorise
+        closes, worth = closes[pair.first :], worth[pair.waits :]
+        for k in range(in_groups(pair.n_candles)):
+            gain = (realized + (closes[k] - entry) * held) / initial_entry
+            worth[k] = (1 + max(gain, -1.0)) * fees
 
 
 @inlined
-def _multiply(values: Floats, factors: Floats) -> None:
-    """Multiply each value by its factor, or all by the only one."""
-    if len(factors) == 1:
-        for k in range(len(values)):
-            values[k] *= factors[0]
-    else:
-        for k in range(len(values)):
-            values[k] *= factors[k]
+def _repeat_last(worth: Floats, n_worth: int, n_wanted: int) -> None:
+    """Fill up to whole groups: a value that repeats the one before adds nothing to a ledger."""
+    last = worth[n_worth - 1]
+    for k in range(n_worth, in_groups(n_wanted)):
+        worth[k] = last
 
 
 @inlined
-def _multiply_between(
-    values: Floats, worth: Floats, times_ms: Ints, second_ms: int, step_ms: int
-) -> None:
-    """Multiply a value per tick by a worth that changes only at candles."""
-    waits = len(worth) - len(times_ms)
-    k, at_ms = 0, second_ms
-    for moment in range(len(worth)):
-        after = moment + 1 - waits
-        until_ms = times_ms[after] if after < len(times_ms) else second_ms + len(values) * step_ms
-        while at_ms < until_ms:
-            values[k] *= worth[moment]
-            k += 1
-            at_ms += step_ms
+def _spread_out(book: Book, index: Index, pair: Row, moment: int, n_ticks: int) -> None:
+    """What a position is worth at every tick, where other pairs move too."""
+    worth, at_ticks = book.worth[AT_CANDLES], book.worth[AT_TICKS]
+    at, bits = pair.waits - 1, 0
+    for k in range(n_ticks):
+        if k == 0 or (moment + k) % 64 == 0:
+            bits = bits_from(index, pair.row, moment + k)
+        at += bits & 1
+        bits >>= 1
+        at_ticks[k] = worth[at]
+    _repeat_last(at_ticks, n_ticks, n_ticks)
 
 
 @inlined
-def _before_loss(
-    book: Book, timeline: Timeline, prices: PriceTable, at_ms: int, step_ms: int, n_ticks: int
-) -> int:
+def _multiply(book: Book, ledger: int, n_moments: int, worth: Floats) -> None:
+    """Multiply a ledger's values by a position's worth, the first position by the closed ones.
+
+    Values are not negative. The bits of such numbers, taken as whole ones, ascend as the numbers do;
+    and minima of whole numbers vectorise, where those of floating point are taken one by one.
+    """
+    row, values = book.ledgers[ledger], book.values[ledger, 1:]
+    first, closed_value = row.n_moments == 0, row.closed_value
+    lowest, highest = np.int64(np.iinfo(np.int64).max), np.int64(0)
+    for k in range(in_groups(n_moments)):
+        value = (closed_value if first else values[k]) * worth[k]
+        values[k] = value
+        bits = np.float64(value).view(np.int64)
+        lowest, highest = min(lowest, bits), max(highest, bits)
+    row.n_moments = n_moments
+    row.lowest = np.int64(lowest).view(np.float64)
+    row.highest = np.int64(highest).view(np.float64)
+
+
+@inlined
+def _before_loss(book: Book, prices: PriceTable, at_ms: int, step_ms: int, n_ticks: int) -> int:
     """How many ticks come before a value of 0, or before a drawdown that is to be noted.
 
     All of them if there is none. One if it is the first: that tick is then a block by itself.
     """
     row, loss = book.ledgers[PORTFOLIO_LEDGER], book.losses[DRAWDOWN]
-    values = book.values[PORTFOLIO_LEDGER, : row.n_moments]
     limit_percent = loss.limit_percent
     if loss.time_ms != NONE_MS and loss.time_ms >= at_ms - loss.window_ms:
         limit_percent = math.inf  # one is noted already
-    lowest, highest = extremes(values)
     # against the highest peak that the block may have, so that none is missed
-    if lowest > 0.0 and (1 - lowest / max(row.peak, highest)) * 100 < limit_percent:
+    highest = max(row.peak, row.highest)
+    if row.lowest > 0.0 and (1 - row.lowest / highest) * 100 < limit_percent:
         return n_ticks
     peak = row.peak
-    for k in range(len(values)):
-        peak = max(peak, values[k])
-        if values[k] <= 0.0 or (1 - values[k] / peak) * 100 >= limit_percent:
+    for k in range(row.n_moments):
+        value = book.values[PORTFOLIO_LEDGER, 1 + k]
+        peak = max(peak, value)
+        if value <= 0.0 or (1 - value / peak) * 100 >= limit_percent:
             second_ms = at_ms - at_ms % SECOND_MS
-            return max(1, tick_of(book, timeline, prices, second_ms, step_ms, n_ticks, k))
+            return max(1, tick_of(book, prices, second_ms, step_ms, n_ticks, k))
     return n_ticks
 
 
 @inlined
-def _keep_last(book: Book, timeline: Timeline, prices: PriceTable, step_ms: int) -> None:
+def _keep_last(
+    book: Book, timeline: Timeline, prices: PriceTable, second_ms: int, step_ms: int, n_ticks: int
+) -> None:
     """Leave positions and last known prices as the last two candles do."""
+    _, closes = candles_of(prices, step_ms)
     for i in book.open[: book.step[N_OPEN]]:
-        index = timeline.columns.positions[i].pair
-        pair, holding = book.pairs[index], book.holdings[i]
+        holding = book.holdings[i]
+        pair = book.pairs[holding.pair]
         if pair.n_candles == 0:
             continue
-        times_ms, closes, _, column = candles_of(prices, pair, step_ms)
+        last_ms, before_ms = last_candles(prices, pair, second_ms, step_ms, n_ticks)
         last = pair.first + pair.n_candles - 1
-        for at in range(max(pair.first, last - 1), last + 1):
-            remember_price(pair, closes[at], times_ms[at])
-        value_at_price(book, timeline, i, closes[last], times_ms[last])
+        if pair.n_candles > 1:
+            remember_price(pair, closes[last - 1], before_ms)
+        remember_price(pair, closes[last], last_ms)
+        value_at_price(book, timeline, i, closes[last], last_ms)
         holding.value = holding.current * (holding.fee * holding.spread)
-        book.places[index, column] = last

@@ -6,12 +6,16 @@ import numpy as np
 
 from ptn_backtest.ledger.checkpoint import CHECKPOINT, Checkpoints
 from ptn_backtest.positions.columns import Floats, Ints, Rows
+from ptn_backtest.prices.table import SPARE
 
 NONE_MS = -1
 """Stands for "no time yet"."""
 
-BLOCK = 512
-"""Most ticks with candles that are taken at once."""
+BLOCK = 2048
+"""Room for the ticks of a block: 30 minutes of seconds, or the minutes of a checkpoint."""
+
+GROUP = SPARE
+"""Values of a block are taken in groups of so many, the last one repeated up to a whole group."""
 
 PORTFOLIO_LEDGER = 0
 """Ledger 0 is the portfolio's, ledger 1 + j that of pair j."""
@@ -32,17 +36,20 @@ LEDGER = np.dtype(
         ("carry", np.float64),
         ("market_open", np.bool_),
         ("n_moments", np.int64),
+        ("lowest", np.float64),
+        ("highest", np.float64),
     ]
 )
 """A ledger: its checkpoints are `oldest` to before `used` (0 = no record yet). `init_ms`: first
 record. `peak`: running; `peak_left`: the checkpoint that had it may have left the window. `traded`: a
 position of it has an order. `closed_*`: products over closed positions. Of the step under way: `value`,
 `spread`, `carry`, products over all positions at the last tick, and `market_open` there. Of the block
-under way: `n_moments`, how many values it has."""
+under way: `n_moments`, how many values it has, `lowest` and `highest` of them."""
 
 PAIR = np.dtype(
     [
         ("row", np.int64),
+        ("session", np.int64),
         ("price", np.float64),
         ("price_ms", np.int64),
         ("before", np.float64),
@@ -55,15 +62,19 @@ PAIR = np.dtype(
         ("waits", np.int64),
     ]
 )
-"""A pair: `row` in the price table; `price`, `price_ms`, last known close and the start of its
-candle (`NONE_MS` = none), `before`, `before_ms`, the one before; `open`: a position is open; `placed`:
-it has its place in the order of products. Of the block under way: `market_open`; the `n_candles` from
+"""A pair: `row` in the price table; `session`, the next time there at which its market opens or
+closes; `price`, `price_ms`, last known close and the start of its candle (`NONE_MS` = none);
+`before`, `before_ms`, the one before; `open`: a position is open; `placed`: it has its place in the
+order of products. Of the block under way: `market_open`; the `n_candles` from
 place `first` on; `waits`: 1 if the first tick has no candle, otherwise 0."""
 
 HOLDING = np.dtype(
     [
+        ("pair", np.int64),
         ("known", np.int64),
         ("after", np.int64),
+        ("closed", np.bool_),
+        ("settled", np.bool_),
         ("current", np.float64),
         ("value", np.float64),
         ("price", np.float64),
@@ -74,7 +85,8 @@ HOLDING = np.dtype(
         ("spread", np.float64),
     ]
 )
-"""A position: `known` orders so far, and `after` the batch of the step under way; `current` and
+"""A position: its `pair`; `known` orders so far, and `after` the batch of the step under way;
+`closed`: one of the known ones closed it; `settled`: its fees were asked since; `current` and
 `value`, its return without and with fees as last seen; `price`, what it was valued at, and
 `price_ms`, the start of that candle (`NONE_MS` = the price of its last order); `carry`, `carry_until_ms`,
 cached fee and its next change (`NONE_MS` = none); `fee`, `spread`, carry and spread as last asked."""
@@ -113,11 +125,11 @@ LAST_UPDATE, LIQUIDATED, CURSOR, BY_CLOSE, REGROUPED = 0, 1, 2, 3, 4
 order of products is that by close (0 or 1), and whether it or the set of open positions changed, so
 that the products over closed ones are to be taken anew (0 or 1)."""
 
-MINUTES, SECONDS, SESSIONS = 0, 1, 2
-"""Columns of `Book.places`."""
-
-UP, DOWN, USD_UP, USD_DOWN = 0, 1, 2, 3
+UP, DOWN, LOG_UP, LOG_DOWN = 0, 1, 2, 3
 """Rows of `Book.changes`."""
+
+AT_CANDLES, AT_TICKS = 0, 1
+"""Rows of `Book.worth`."""
 
 N_OPEN, N_CHANGED, BATCH_CLOSES, FIRST_CHANGED = 0, 1, 2, 3
 """Places in `Book.step`: open positions, positions with an order in the batch, whether the batch
@@ -130,10 +142,10 @@ class Book(NamedTuple):
     `cps`: checkpoints (ledgers x capacity). `ledgers`, `pairs`, `holdings`: rows of LEDGER, PAIR and
     HOLDING. `sequence`: positions in the order of products. `open`: those that are open, in it;
     `changed`: those with an order in the batch, ascending. `clock`, `step`: see the names above.
-    `places`: where in the price table each pair is (pairs x 3). `losses`: two rows of LOSS; `held`: what
-    was held at them (2 x positions, HELD). `newest`, `marks`: after each update, every ledger's newest
-    checkpoint and MARK (updates x ledgers; no row where nobody asks). Of a block: `values` of every
-    ledger, `worth` of one position, `changes` of one ledger.
+    `losses`: two rows of LOSS; `held`: what was held at them (2 x positions, HELD). `newest`, `marks`:
+    after each update, every ledger's newest checkpoint and MARK (updates x ledgers; no row where
+    nobody asks). Of a block: `values` of every ledger, the first place for the one before the block;
+    `worth` of one position at its candles and at all ticks; `changes` of one ledger.
     """
 
     cps: Checkpoints
@@ -145,7 +157,6 @@ class Book(NamedTuple):
     changed: Ints
     clock: Ints
     step: Ints
-    places: Ints
     losses: Rows
     held: Rows
     newest: Checkpoints
@@ -186,14 +197,13 @@ def new_book(
         changed=np.zeros(n_positions, dtype=np.int64),
         clock=np.array([NONE_MS, NONE_MS, 0, 0, 1], dtype=np.int64),
         step=np.zeros(4, dtype=np.int64),
-        places=np.zeros((n_pairs, 3), dtype=np.int64),
         losses=np.zeros(2, dtype=LOSS),
         held=np.zeros((2, n_positions), dtype=HELD),
         newest=np.zeros((n_kept, n_ledgers), dtype=CHECKPOINT),
         marks=np.zeros((n_kept, n_ledgers), dtype=MARK),
-        values=np.zeros((n_ledgers, BLOCK)),
-        worth=np.zeros(BLOCK),
-        changes=np.zeros((4, BLOCK)),
+        values=np.empty((n_ledgers, BLOCK + GROUP)),
+        worth=np.empty((2, BLOCK + GROUP)),
+        changes=np.empty((4, BLOCK // 4)),
     )
     book.losses["limit_percent"] = (drawdown_limit, 100.0)
     book.losses["window_ms"] = window_ms

@@ -11,10 +11,7 @@ from ptn_backtest.ledger.book import (
     DRAWDOWN,
     LAST_UPDATE,
     LIQUIDATION,
-    MINUTES,
     NONE_MS,
-    SECONDS,
-    SESSIONS,
     Book,
     new_book,
 )
@@ -113,8 +110,7 @@ def advance_ledgers(
         _restore(book, timeline, state, names, state.last_update_ms)
     rows = [price_rows[pair.trade_pair_id] for pair in timeline.pairs]
     book.pairs["row"] = rows
-    for place, name in ((MINUTES, "minute"), (SECONDS, "second"), (SESSIONS, "session")):
-        book.places[:, place] = prices.rows[f"{name}_first"][rows]
+    book.pairs["session"] = prices.rows["session_first"][rows]
     run_updates(book, timeline.arrays, prices, np.array(times, dtype=np.int64), window_ms)
     after = _close_book(timeline, book, state, names, window_ms)
     if not keep_history:

@@ -21,6 +21,7 @@ from ptn_backtest.ledger.book import (
     Book,
 )
 from ptn_backtest.ledger.losses import forget_dropped, liquidate, watch_drawdown
+from ptn_backtest.ledger.places import expect_candles
 from ptn_backtest.ledger.recording import (
     copy_checkpoint,
     drop_old_checkpoints,
@@ -28,7 +29,13 @@ from ptn_backtest.ledger.recording import (
     record,
     renew_peaks,
 )
-from ptn_backtest.ledger.sequence import choose_sequence, list_open, multiply_closed
+from ptn_backtest.ledger.sequence import (
+    begin_open,
+    choose_sequence,
+    end_open,
+    list_open,
+    multiply_closed,
+)
 from ptn_backtest.ledger.ticks import walk_ticks
 from ptn_backtest.ledger.timeline import Timeline
 from ptn_backtest.ledger.valuing import (
@@ -70,18 +77,20 @@ def _take_up(book: Book, timeline: Timeline) -> None:
     """Derive from the orders known so far what the steps then keep up to date."""
     for i in range(len(book.holdings)):
         holding = book.holdings[i]
+        holding.pair = timeline.columns.positions[i].pair
         holding.after = holding.known
+        holding.closed = is_closed(timeline, i, holding.known)
         if holding.known > 0:
             stand_after_orders(book, timeline, i)
-            _note_trade(book, timeline, i)
-    list_open(book, timeline)
+            _note_trade(book, i)
+    list_open(book)
 
 
 @inlined
-def _note_trade(book: Book, timeline: Timeline, i: int) -> None:
+def _note_trade(book: Book, i: int) -> None:
     book.ledgers[PORTFOLIO_LEDGER].traded = True
     if len(book.ledgers) > 1:
-        book.ledgers[1 + timeline.columns.positions[i].pair].traded = True
+        book.ledgers[1 + book.holdings[i].pair].traded = True
 
 
 @inlined
@@ -108,7 +117,10 @@ def _update(book: Book, timeline: Timeline, prices: PriceTable, until_ms: int) -
         _learn_batch(book, timeline, batch_end, until_ms)
         if not resumed:
             _set_back(book, timeline)
-        _step(book, timeline, prices, target_ms)
+        next_ms = (
+            timeline.events[batch_end].time_ms if batch_end < len(timeline.events) else until_ms
+        )
+        _step(book, timeline, prices, target_ms, next_ms)
         _apply_batch(book, timeline)
         book.clock[LAST_UPDATE] = target_ms
         book.clock[CURSOR] = batch_end
@@ -142,8 +154,8 @@ def _learn_batch(book: Book, timeline: Timeline, batch_end: int, until_ms: int) 
     first_key = (0, 0)
     for i in book.changed[: step[N_CHANGED]]:
         known, after = book.holdings[i].known, book.holdings[i].after
-        _note_trade(book, timeline, i)
-        if is_closed(timeline, i, after) and not is_closed(timeline, i, known):
+        _note_trade(book, i)
+        if not book.holdings[i].closed and is_closed(timeline, i, after):
             step[BATCH_CLOSES] = 1
         if known > 0:
             key = (_close_known_at(timeline, i, until_ms), timeline.columns.positions[i].stored)
@@ -171,20 +183,23 @@ def _set_back(book: Book, timeline: Timeline) -> None:
 
 @inlined
 def _apply_batch(book: Book, timeline: Timeline) -> None:
-    n_turned = 0
     for i in book.changed[: book.step[N_CHANGED]]:
         holding = book.holdings[i]
-        n_turned += holding.known == 0 or (
-            is_closed(timeline, i, holding.known) != is_closed(timeline, i, holding.after)
-        )
+        was_open = holding.known > 0 and not holding.closed
+        was_closed = holding.closed
         holding.known = holding.after
+        holding.closed = is_closed(timeline, i, holding.known)
         stand_after_orders(book, timeline, i)
-    if n_turned > 0:
-        list_open(book, timeline)
+        if holding.closed and not was_closed:
+            book.clock[REGROUPED] = 1
+        if was_open and holding.closed:
+            end_open(book, i)
+        elif not (was_open or holding.closed):
+            begin_open(book, i)
 
 
 @inlined
-def _step(book: Book, timeline: Timeline, prices: PriceTable, target_ms: int) -> None:
+def _step(book: Book, timeline: Timeline, prices: PriceTable, target_ms: int, next_ms: int) -> None:
     """Cover the time up to a batch with positions as before it, then book the batch."""
     _ask_all_fees(book, timeline, target_ms)
     ticked = False
@@ -192,6 +207,7 @@ def _step(book: Book, timeline: Timeline, prices: PriceTable, target_ms: int) ->
         start_ms = book.clock[LAST_UPDATE] + 1
         _begin_step(book, timeline, start_ms)
         if book.clock[LIQUIDATED] == NONE_MS:
+            expect_candles(book, prices, start_ms, target_ms, next_ms)
             walk_ticks(book, timeline, prices, start_ms, target_ms)
             ticked = start_ms < target_ms
     if book.clock[LIQUIDATED] == NONE_MS:
@@ -205,18 +221,17 @@ def _ask_all_fees(book: Book, timeline: Timeline, at_ms: int) -> None:
     Once the fees of a position were asked after its close, only the date at which the spread ends
     can change them.
     """
-    spread_ends = book.clock[LAST_UPDATE] < timeline.rules.spread_until_ms <= at_ms
-    if not (book.clock[REGROUPED] or spread_ends):
-        for i in book.open[: book.step[N_OPEN]]:
-            ask_fees(book, timeline, i, book.holdings[i].after, at_ms)
-        for i in book.changed[: book.step[N_CHANGED]]:
-            ask_fees(book, timeline, i, book.holdings[i].after, at_ms)
-        return
-    for i in range(len(book.holdings)):
-        if book.holdings[i].after > 0:
-            ask_fees(book, timeline, i, book.holdings[i].after, at_ms)
-    multiply_closed(book, timeline)
-    book.clock[REGROUPED] = 0
+    if book.clock[LAST_UPDATE] < timeline.rules.spread_until_ms <= at_ms:
+        for i in range(len(book.holdings)):
+            book.holdings[i].settled = False
+        book.clock[REGROUPED] = 1
+    for i in book.open[: book.step[N_OPEN]]:
+        ask_fees(book, timeline, i, book.holdings[i].after, at_ms)
+    for i in book.changed[: book.step[N_CHANGED]]:
+        ask_fees(book, timeline, i, book.holdings[i].after, at_ms)
+    if book.clock[REGROUPED]:
+        multiply_closed(book, timeline, at_ms)
+        book.clock[REGROUPED] = 0
 
 
 @inlined
@@ -272,7 +287,7 @@ def _read_batch(book: Book, timeline: Timeline, ledger: int, ticked: bool) -> No
     counts with its return after the order only where pair ledgers are built (quirk 10).
     """
     if not _is_open_ledger(book, ledger):
-        if book.step[N_OPEN] == 0 and _batch_has(book, timeline, ledger):
+        if book.step[N_OPEN] == 0 and _batch_has(book, ledger):
             _multiply_after_batch(book, timeline, ledger)
         else:
             _take_closed(book.ledgers[ledger])
@@ -292,17 +307,17 @@ def _is_open_ledger(book: Book, ledger: int) -> bool:
 
 
 @inlined
-def _batch_has(book: Book, timeline: Timeline, ledger: int) -> bool:
+def _batch_has(book: Book, ledger: int) -> bool:
     """Whether the batch has an order of this ledger."""
     has = False
     for i in book.changed[: book.step[N_CHANGED]]:
-        has = has or _belongs(timeline, i, ledger)
+        has = has or _belongs(book, i, ledger)
     return has
 
 
 @inlined
-def _belongs(timeline: Timeline, i: int, ledger: int) -> bool:
-    return ledger == PORTFOLIO_LEDGER or timeline.columns.positions[i].pair == ledger - 1
+def _belongs(book: Book, i: int, ledger: int) -> bool:
+    return ledger == PORTFOLIO_LEDGER or book.holdings[i].pair == ledger - 1
 
 
 @inlined
@@ -322,7 +337,7 @@ def _multiply_after_batch(book: Book, timeline: Timeline, ledger: int) -> None:
     row.value, row.spread, row.carry = 1.0, 1.0, 1.0
     for i in book.sequence:
         holding = book.holdings[i]
-        if holding.after == 0 or not _belongs(timeline, i, ledger):
+        if holding.after == 0 or not _belongs(book, i, ledger):
             continue
         if holding.after != holding.known:
             row.value *= state_after(timeline, i, holding.after).return_at_close
@@ -341,7 +356,7 @@ def _replace_changed(book: Book, timeline: Timeline, ledger: int) -> None:
     row = book.ledgers[ledger]
     for i in book.changed[: book.step[N_CHANGED]]:
         holding = book.holdings[i]
-        if holding.known == 0 or not _belongs(timeline, i, ledger):
+        if holding.known == 0 or not _belongs(book, i, ledger):
             continue
         if ledger == PORTFOLIO_LEDGER and i != book.step[FIRST_CHANGED]:
             continue
@@ -356,7 +371,7 @@ def _record_without_drift(book: Book, timeline: Timeline, ledger: int, at_ms: in
     row = book.ledgers[ledger]
     value = row.value
     is_pair = ledger != PORTFOLIO_LEDGER
-    mine = book.step[N_CHANGED] == 0 or (is_pair and _batch_has(book, timeline, ledger))
+    mine = book.step[N_CHANGED] == 0 or (is_pair and _batch_has(book, ledger))
     if row.used > 0 and not book.step[BATCH_CLOSES] and mine:
         cp = book.cps[ledger, row.used - 1]
         if row.spread == cp.prev_portfolio_spread_fee and row.carry == cp.prev_portfolio_carry_fee:

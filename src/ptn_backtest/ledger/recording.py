@@ -2,10 +2,8 @@
 
 import math
 
-import numpy as np
-
 from ptn_backtest.compiled import inlined
-from ptn_backtest.ledger.book import DOWN, NONE_MS, UP, USD_DOWN, USD_UP, Book
+from ptn_backtest.ledger.book import DOWN, GROUP, LOG_DOWN, LOG_UP, NONE_MS, UP, Book
 from ptn_backtest.ledger.checkpoint import CHECKPOINT_MS
 from ptn_backtest.positions.columns import Floats, Row, Rows
 
@@ -35,6 +33,17 @@ def record(
         row.used = 1
         _begin(book.cps[ledger, 0], at_ms, at_ms % CHECKPOINT_MS, 0, 1.0, 1.0, 1.0, 1.0)
         return
+    cp = book.cps[ledger, row.used - 1]
+    if (  # only time goes on, as mostly in a pair without a position
+        value == cp.prev_portfolio_ret
+        and spread == cp.prev_portfolio_spread_fee
+        and carry == cp.prev_portfolio_carry_fee
+        and cp.accum_ms + at_ms - cp.last_update_ms <= CHECKPOINT_MS
+    ):
+        cp.accum_ms += at_ms - cp.last_update_ms
+        cp.open_ms += at_ms - cp.last_update_ms if market_open else 0
+        cp.last_update_ms = at_ms
+        return
     previous_peak = row.peak
     row.peak = max(previous_peak, value)
     _advance(book, ledger, at_ms, market_open, previous_peak)
@@ -52,17 +61,21 @@ def record(
 def record_block(book: Book, sizes: Rows, ledger: int, at_ms: int, last_ms: int) -> None:
     """Record the values of a block from its first tick to its last, which end no checkpoint between.
 
-    As `record` would one by one. A value that repeats the one before adds nothing, so that ticks
-    without a candle need no value of their own.
+    As `record` would one by one, but for the order of sums. A value that repeats the one before adds
+    nothing, so that ticks without a candle need no value of their own.
     """
-    row = book.ledgers[ledger]
-    values = book.values[ledger, : row.n_moments]
+    row, values = book.ledgers[ledger], book.values[ledger]
     _advance(book, ledger, at_ms, row.market_open, row.peak)
     cp = book.cps[ledger, row.used - 1]
+    row.value = values[row.n_moments]
     _book_extremes(row, cp, values)
-    _book_changes(book.changes, cp, values, account_size(sizes, at_ms))
+    if row.n_moments == 1:
+        if row.value != cp.prev_portfolio_ret:
+            _book_change(cp, row.value, account_size(sizes, at_ms))
+    else:
+        values[0] = cp.prev_portfolio_ret
+        _book_changes(book.changes, cp, values, row.n_moments, account_size(sizes, at_ms))
     _book_fees(cp, row.spread, row.carry)
-    row.value = values[len(values) - 1]
     cp.prev_portfolio_ret = row.value
     cp.accum_ms += last_ms - at_ms
     cp.open_ms += last_ms - at_ms if row.market_open else 0
@@ -82,14 +95,14 @@ def _book_fees(cp: Row, spread: float, carry: float) -> None:
 @inlined
 def _book_extremes(row: Row, cp: Row, values: Floats) -> None:
     """Peak, highest value, and the lowest value / running peak: one division per peak."""
-    lowest, highest = extremes(values)
-    cp.mpv = max(cp.mpv, highest)
-    if highest <= row.peak:
-        cp.mdd = min(cp.mdd, lowest / row.peak)
+    cp.mpv = max(cp.mpv, row.highest)
+    if row.highest <= row.peak:
+        cp.mdd = min(cp.mdd, row.lowest / row.peak)
         return
     peak, mdd = row.peak, cp.mdd
     lowest = peak
-    for value in values:
+    for k in range(row.n_moments):
+        value = values[1 + k]
         if value > peak:
             mdd = min(mdd, lowest / peak)
             peak, lowest = value, value
@@ -98,56 +111,78 @@ def _book_extremes(row: Row, cp: Row, values: Floats) -> None:
 
 
 @inlined
-def extremes(values: Floats) -> tuple[float, float]:
-    """Lowest and highest of some values, none of them negative.
+def in_groups(n_values: int) -> int:
+    """How many values are taken, so that whole groups are."""
+    return (n_values + GROUP - 1) // GROUP * GROUP
 
-    The bits of such numbers, taken as whole ones, ascend as the numbers do; and minima of whole
-    numbers vectorise, where those of floating point are taken one after the other.
+
+@inlined
+def _book_changes(changes: Floats, cp: Row, values: Floats, n_values: int, size_usd: float) -> None:
+    """Add up the changes from value to value, `values[0]` being the one before the block.
+
+    The four quarters of the block are added to one another, and then in order: so all but the last
+    additions vectorise, and the order depends on nothing but the number of values.
     """
-    bits = values.view(np.int64)
-    lowest = highest = bits[0]
-    for k in range(len(bits)):
-        lowest = min(lowest, bits[k])
-        highest = max(highest, bits[k])
-    return np.int64(lowest).view(np.float64), np.int64(highest).view(np.float64)
-
-
-@inlined
-def _book_changes(changes: Floats, cp: Row, values: Floats, size_usd: float) -> None:
-    """Add up the changes from value to value, each sum in the order of ticks."""
-    n = len(values)
-    up, down = changes[UP, :n], changes[DOWN, :n]
-    usd_up, usd_down = changes[USD_UP, :n], changes[USD_DOWN, :n]
+    n = in_groups(n_values) // 4
+    up, down = changes[UP], changes[DOWN]
+    log_up, log_down = changes[LOG_UP], changes[LOG_DOWN]
+    first, second = values[: n + 1], values[n : 2 * n + 1]
+    third, fourth = values[2 * n : 3 * n + 1], values[3 * n : 4 * n + 1]
     n_changes = n_large = 0
-    before = cp.prev_portfolio_ret
-    # apart from the sums, whose order is fixed, so that it vectorises
     for k in range(n):
-        change = values[k] / before - 1
-        before = values[k]
-        log_change = log_near_one(change)
-        n_changes += change != 0.0
-        n_large += abs(change) > NEAR_ONE
-        up[k], down[k] = max(log_change, 0.0), min(log_change, 0.0)
-        usd_up[k], usd_down[k] = max(change * size_usd, 0.0), min(change * size_usd, 0.0)
+        a, log_a, large_a = _change(first[k], first[k + 1])
+        b, log_b, large_b = _change(second[k], second[k + 1])
+        c, log_c, large_c = _change(third[k], third[k + 1])
+        d, log_d, large_d = _change(fourth[k], fourth[k + 1])
+        n_changes += (a != 0.0) + (b != 0.0) + (c != 0.0) + (d != 0.0)
+        n_large += large_a + large_b + large_c + large_d
+        up[k], down[k] = _ups(a, b, c, d), _downs(a, b, c, d)
+        log_up[k], log_down[k] = (
+            _ups(log_a, log_b, log_c, log_d),
+            _downs(log_a, log_b, log_c, log_d),
+        )
+    gain = loss = pnl_gain = pnl_loss = 0.0
+    for k in range(n):
+        gain += log_up[k]
+        loss += log_down[k]
+        pnl_gain += up[k]
+        pnl_loss += down[k]
     if n_large > 0:
-        _take_logarithms(up, down, values, cp.prev_portfolio_ret)
-    gain, loss, pnl_gain, pnl_loss = cp.gain, cp.loss, cp.pnl_gain, cp.pnl_loss
-    for k in range(n):
-        gain += up[k]
-        loss += down[k]
-        pnl_gain += usd_up[k]
-        pnl_loss += usd_down[k]
+        large_gain, large_loss = _large_changes(values, n_values)
+        gain, loss = gain + large_gain, loss + large_loss
     cp.n_updates += n_changes
-    cp.gain, cp.loss, cp.pnl_gain, cp.pnl_loss = gain, loss, pnl_gain, pnl_loss
+    cp.gain, cp.loss = cp.gain + gain, cp.loss + loss
+    cp.pnl_gain, cp.pnl_loss = cp.pnl_gain + pnl_gain * size_usd, cp.pnl_loss + pnl_loss * size_usd
 
 
 @inlined
-def _take_logarithms(up: Floats, down: Floats, values: Floats, before: float) -> None:
-    """Changes of log value of any size."""
-    for k in range(len(values)):
-        log_change = log_of(values[k] / before)
-        before = values[k]
-        up[k], down[k] = max(log_change, 0.0), min(log_change, 0.0)
+def _change(before: float, value: float) -> tuple[float, float, bool]:
+    """A change, its logarithm unless it is large, and whether it is."""
+    change = value / before - 1
+    large = abs(change) > NEAR_ONE
+    return change, 0.0 if large else log_near_one(change), large
+
+
+@inlined
+def _ups(a: float, b: float, c: float, d: float) -> float:
+    return (max(a, 0.0) + max(b, 0.0)) + (max(c, 0.0) + max(d, 0.0))
+
+
+@inlined
+def _downs(a: float, b: float, c: float, d: float) -> float:
+    return (min(a, 0.0) + min(b, 0.0)) + (min(c, 0.0) + min(d, 0.0))
+
+
+@inlined
+def _large_changes(values: Floats, n_values: int) -> tuple[float, float]:
+    """Sums of the logarithms that are too large for the series, up and down."""
+    gain = loss = 0.0
+    for k in range(n_values):
+        ratio = values[k + 1] / values[k]
+        if abs(ratio - 1) > NEAR_ONE:
+            log_change = math.log(ratio)
+            gain, loss = gain + max(log_change, 0.0), loss + min(log_change, 0.0)
+    return gain, loss
 
 
 @inlined

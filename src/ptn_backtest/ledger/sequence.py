@@ -12,7 +12,7 @@ from ptn_backtest.ledger.book import (
     Book,
 )
 from ptn_backtest.ledger.timeline import Timeline
-from ptn_backtest.ledger.valuing import is_closed, is_open
+from ptn_backtest.ledger.valuing import ask_fees
 
 
 @inlined
@@ -36,42 +36,76 @@ def choose_sequence(book: Book, timeline: Timeline, until_ms: int) -> None:
     else:
         for i in range(len(book.sequence)):
             book.sequence[i] = i
-    list_open(book, timeline)
+    list_open(book)
 
 
 @inlined
-def list_open(book: Book, timeline: Timeline) -> None:
+def list_open(book: Book) -> None:
     """List the open positions in the order of products; the closed ones will be multiplied anew."""
     for pair in range(len(book.pairs)):
         book.pairs[pair].open = False
     n_open = 0
     for i in book.sequence:
-        if is_open(timeline, i, book.holdings[i].known):
+        holding = book.holdings[i]
+        if holding.known > 0 and not holding.closed:
             book.open[n_open] = i
             n_open += 1
-            book.pairs[timeline.columns.positions[i].pair].open = True
+            book.pairs[holding.pair].open = True
     book.step[N_OPEN] = n_open
     book.clock[REGROUPED] = 1
 
 
 @inlined
-def multiply_closed(book: Book, timeline: Timeline) -> None:
+def begin_open(book: Book, i: int) -> None:
+    """Put a position into the list of open ones; where orders come, products go by its index."""
+    at = book.step[N_OPEN]
+    while at > 0 and book.open[at - 1] > i:
+        book.open[at] = book.open[at - 1]
+        at -= 1
+    book.open[at] = i
+    book.step[N_OPEN] += 1
+    book.pairs[book.holdings[i].pair].open = True
+
+
+@inlined
+def end_open(book: Book, i: int) -> None:
+    """Take a position out of the list of open ones."""
+    pair = book.holdings[i].pair
+    book.pairs[pair].open = False
+    at = 0
+    for j in book.open[: book.step[N_OPEN]]:
+        if j != i:
+            book.open[at] = j
+            at += 1
+            if book.holdings[j].pair == pair:
+                book.pairs[pair].open = True
+    book.step[N_OPEN] = at
+
+
+@inlined
+def multiply_closed(book: Book, timeline: Timeline, at_ms: int) -> None:
     """Products over the closed positions; at ticks they come before the open ones."""
     for ledger in range(len(book.ledgers)):
         row = book.ledgers[ledger]
-        row.closed_value = 1.0
-        row.closed_spread = 1.0
-        row.closed_carry = 1.0
+        row.closed_value, row.closed_spread, row.closed_carry = 1.0, 1.0, 1.0
+    value = spread = carry = 1.0
     for i in book.sequence:
         holding = book.holdings[i]
-        if holding.known == 0 or not is_closed(timeline, i, holding.known):
+        if not holding.closed:
             continue
-        for ledger in (PORTFOLIO_LEDGER, 1 + timeline.columns.positions[i].pair):
-            if ledger < len(book.ledgers):
-                row = book.ledgers[ledger]
-                row.closed_value *= holding.value
-                row.closed_spread *= holding.spread
-                row.closed_carry *= holding.fee
+        if not holding.settled:
+            ask_fees(book, timeline, i, holding.known, at_ms)
+            holding.settled = True
+        value *= holding.value
+        spread *= holding.spread
+        carry *= holding.fee
+        if len(book.ledgers) > 1:
+            row = book.ledgers[1 + holding.pair]
+            row.closed_value *= holding.value
+            row.closed_spread *= holding.spread
+            row.closed_carry *= holding.fee
+    row = book.ledgers[PORTFOLIO_LEDGER]
+    row.closed_value, row.closed_spread, row.closed_carry = value, spread, carry
 
 
 @inlined
@@ -82,8 +116,8 @@ def _by_close(book: Book, timeline: Timeline) -> None:
     for closed in (True, False):
         for j in range(len(book.holdings)):
             first = timeline.by_close[j] if closed else timeline.by_stored[j]
-            pair = timeline.columns.positions[first].pair
-            if not book.pairs[pair].placed and _is(book, timeline, first, closed):
+            pair = book.holdings[first].pair
+            if not book.pairs[pair].placed and _is(book, first, closed):
                 book.pairs[pair].placed = True
                 at = _place_pair(book, timeline, pair, at)
     for i in range(len(book.holdings)):
@@ -98,14 +132,13 @@ def _place_pair(book: Book, timeline: Timeline, pair: int, at: int) -> int:
     for closed in (True, False):
         for j in range(len(book.holdings)):
             i = timeline.by_close[j] if closed else timeline.by_stored[j]
-            if timeline.columns.positions[i].pair == pair and _is(book, timeline, i, closed):
+            if book.holdings[i].pair == pair and _is(book, i, closed):
                 book.sequence[at] = i
                 at += 1
     return at
 
 
 @inlined
-def _is(book: Book, timeline: Timeline, i: int, closed: bool) -> bool:
+def _is(book: Book, i: int, closed: bool) -> bool:
     """Whether position i has orders and is closed, or open."""
-    known = book.holdings[i].known
-    return known > 0 and is_closed(timeline, i, known) == closed
+    return book.holdings[i].known > 0 and book.holdings[i].closed == closed

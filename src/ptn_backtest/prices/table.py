@@ -15,6 +15,7 @@ from ptn_backtest.prices.candles import (
     read_windows,
     window,
 )
+from ptn_backtest.prices.places import Index, index_candles
 from ptn_backtest.sessions import session_edges
 from ptn_backtest.trade_pairs import TradePair
 
@@ -31,6 +32,9 @@ PRICE_ROW = np.dtype(
 """Where a pair's candles and sessions are in the arrays of a `PriceTable`: first to before last."""
 
 
+SPARE = 32
+"""So many closes may be read beyond the last one: compiled code takes them in groups."""
+
 _NO_TIMES = np.empty(0, dtype=np.int64)
 _NO_WINDOWS = np.empty((0, 2), dtype=np.int64)
 
@@ -39,8 +43,9 @@ class PriceTable(NamedTuple):
     """Closes and market hours of several pairs.
 
     `rows`: a PRICE_ROW per pair. `minute_ms`, `minute_close`: starts (ms, ascending) and closes of
-    minute candles. `second_ms`, `second_close`: of second candles. `session_ms`: times at which the
-    market opens and closes in turn (`sessions.session_edges`).
+    minute candles. `second_ms`, `second_close`: of second candles. After the last close, closes go
+    on for `SPARE` places that mean nothing. `session_ms`: times at which the market opens and closes
+    in turn (`sessions.session_edges`). `minutes`, `seconds`: places of candles by their time.
     """
 
     rows: NDArray[np.void]
@@ -49,6 +54,8 @@ class PriceTable(NamedTuple):
     second_ms: NDArray[np.int64]
     second_close: NDArray[np.float64]
     session_ms: NDArray[np.int64]
+    minutes: Index
+    seconds: Index
 
 
 def price_table(
@@ -69,7 +76,7 @@ def price_table(
     """
     rows = np.zeros(len(pairs), dtype=PRICE_ROW)
 
-    def read(timespan: Timespan) -> Candles:
+    def read(timespan: Timespan) -> tuple[Candles, Index]:
         gathered, ends = _Gathered(), []
         for pair in (pair.trade_pair_id for pair in pairs):
             windows = None if second_windows is None else second_windows.get(pair, _NO_WINDOWS)
@@ -78,9 +85,10 @@ def price_table(
                 gathered.add(part)
             ends.append(len(gathered))
         _place(rows, timespan.value, ends)
-        return gathered.candles()
+        candles = gathered.candles()
+        return candles, index_candles(candles.start_ms, np.array(ends, dtype=np.int64), timespan.ms)
 
-    minutes, seconds = read(Timespan.MINUTE), read(Timespan.SECOND)
+    (minutes, minute_index), (seconds, second_index) = map(read, (Timespan.MINUTE, Timespan.SECOND))
     sessions = [session_edges(pair.category) for pair in pairs]
     _place(rows, "session", np.cumsum([len(edges) for edges in sessions]))
     return PriceTable(
@@ -90,6 +98,8 @@ def price_table(
         second_ms=seconds.start_ms,
         second_close=seconds.close,
         session_ms=np.concatenate([*sessions, _NO_TIMES]),
+        minutes=minute_index,
+        seconds=second_index,
     )
 
 
@@ -127,8 +137,9 @@ class _Gathered:
         self._candles.close[first : self._last] = part.close
 
     def candles(self) -> Candles:
-        """All of them; nothing can be added any more."""
+        """All of them, with spare closes; nothing can be added any more."""
         self._resize(self._last)
+        self._candles.close.resize(self._last + SPARE, refcheck=False)
         return self._candles
 
     def _resize(self, length: int) -> None:
