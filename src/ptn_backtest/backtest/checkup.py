@@ -19,6 +19,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "reports": ("matplotlib",),
     "equities": ("exchange_calendars",),
     "spark": ("pyspark",),
+    "remote": ("upath",),
     "providers": ("massive", "ccxt", "requests", "tenacity"),
     "query": ("duckdb",),
     "excel": ("xlsxwriter",),
