@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ptn_backtest.clock import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from ptn_backtest.prices.candles import Candles, CandleSource, Timespan, Windows, clipped, window
 from ptn_backtest.prices.store import CandleStore
-from ptn_backtest.prices.table import PriceTable, price_table
+from ptn_backtest.prices.table import SPARE, PriceTable, price_table
 from ptn_backtest.trade_pairs import TradePair
 from tests.prices.made_candles import JANUARY_31, minutes
 
@@ -80,7 +80,8 @@ def test_second_candles_are_those_of_the_windows(
         everything.close[np.isin(everything.start_ms, found.start_ms)].tolist()
     )
     assert len(seconds_of(table, 0)) == 0
-    assert len(table.minute_ms) == len(table.minute_close) == 2 * 2 * 1_440
+    assert len(table.minute_ms) == 2 * 2 * 1_440
+    assert len(table.minute_close) == 2 * 2 * 1_440 + SPARE
 
 
 def test_a_range_begins_with_the_candle_in_which_it_lies(store: CandleStore) -> None:
@@ -102,7 +103,9 @@ def test_a_pair_without_a_range_has_a_row_and_no_candles(store: CandleStore) -> 
 
 def test_no_pairs_make_an_empty_table(store: CandleStore) -> None:
     table = price_table(store, [], {})
-    assert [len(array) for array in table] == [0] * len(table)
+    arrays = (table.rows, table.minute_ms, table.second_ms, table.session_ms, table.minutes.pages)
+    assert [len(array) for array in arrays] == [0] * len(arrays)
+    assert len(table.minute_close) == len(table.second_close) == SPARE
 
 
 def test_files_and_row_groups_outside_the_windows_are_not_read(
