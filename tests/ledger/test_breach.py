@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ptn_backtest.clock import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, parse_time
 from ptn_backtest.ledger.breach import Breach, HeldAtBreach
@@ -282,7 +283,10 @@ def test_a_breach_survives_json():
 
 
 def advanced(
-    trader: Trader, updates_ms: Sequence[int], state: LedgerState = NEW
+    trader: Trader,
+    updates_ms: Sequence[int],
+    state: LedgerState = NEW,
+    drawdown_limit: float = DRAWDOWN_LIMIT,
 ) -> tuple[LedgerState, LedgerHistory]:
     timeline = build_timeline(
         trader.positions, trader.account_sizes, use_slippage=trader.use_slippage
@@ -296,8 +300,23 @@ def advanced(
         state,
         portfolio_only=trader.portfolio_only,
         window_ms=trader.window_ms,
-        drawdown_limit=DRAWDOWN_LIMIT,
+        drawdown_limit=drawdown_limit,
     )
+
+
+@settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large),
+)
+@given(traders(), st.sampled_from([0.01, 0.3, 2.0, 30.0]))
+def test_a_ledger_does_not_depend_on_the_limit(trader: Trader, limit: float) -> None:
+    """To the last bit, so that runs under other limits are equal until somebody leaves."""
+    one, _ = advanced(trader, trader.update_times_ms)
+    other, _ = advanced(trader, trader.update_times_ms, drawdown_limit=limit)
+    assert {n: ledger.cps.tobytes() for n, ledger in one.ledgers.items()} == {
+        n: ledger.cps.tobytes() for n, ledger in other.ledgers.items()
+    }
 
 
 @settings(

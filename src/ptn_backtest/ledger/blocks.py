@@ -3,10 +3,10 @@
 A tick asks for fees, market hours and candles, and most of the time fees and hours are those of the
 tick before. So ticks are taken together as far as fees, hours and the checkpoint stay the same. A
 value changes only where a candle is: a block has a value for its first tick and for each candle after
-it, whatever the gaps between them. The ledgers are those of single ticks to the last bit.
+it, whatever the gaps between them. The ledgers are those of single ticks to the last bit, but for the
+order of sums (`recording`), which follows from where blocks end: so nothing ends one that is only watched
+for, such as a drawdown, and ledgers do not depend on its limit.
 """
-
-import math
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from ptn_backtest.ledger.book import (
     Book,
 )
 from ptn_backtest.ledger.checkpoint import CHECKPOINT_MS
-from ptn_backtest.ledger.losses import liquidate, watch_drawdown
+from ptn_backtest.ledger.losses import liquidate, note
 from ptn_backtest.ledger.places import (
     candles_of,
     find_candles,
@@ -56,24 +56,29 @@ def take_block(
     """
     second_ms = at_ms - at_ms % SECOND_MS
     until_ms = _same_fees_and_hours(book, timeline, prices, second_ms)
-    # these two count by the time itself, not by its second
-    until_ms = min(until_ms, min(_boundary(at_ms), _watch_ends(book, at_ms)) - (at_ms - second_ms))
+    # the boundary counts by the time itself, not by its second
+    until_ms = min(until_ms, _boundary(at_ms) - (at_ms - second_ms))
     n_ticks = max(1, min(n_ticks, ticks_before(until_ms, second_ms, step_ms)))
     while True:
         _value_block(book, timeline, prices, second_ms, step_ms, n_ticks)
-        before_loss = _before_loss(book, prices, at_ms, step_ms, n_ticks)
-        if before_loss == n_ticks:
+        before_zero = _before_zero(book, prices, second_ms, step_ms, n_ticks)
+        if before_zero == n_ticks:
             break
-        n_ticks = before_loss
-    last_ms = at_ms + (n_ticks - 1) * step_ms
-    _keep_last(book, timeline, prices, second_ms, step_ms, n_ticks)
+        n_ticks = before_zero
     if book.values[PORTFOLIO_LEDGER, 1] <= 0.0:
+        _keep_last(book, timeline, prices, second_ms, step_ms, n_ticks)
         liquidate(book, timeline, at_ms, False)
         return n_ticks
+    tick, value, peak = _first_breach(book, prices, at_ms, step_ms, n_ticks)
     for ledger in range(len(book.ledgers)):
         if ledger == PORTFOLIO_LEDGER or book.pairs[ledger - 1].open:
-            record_block(book, timeline.sizes, ledger, at_ms, last_ms)
-    watch_drawdown(book, timeline, last_ms, False)
+            record_block(book, timeline.sizes, ledger, at_ms, at_ms + (n_ticks - 1) * step_ms)
+    if tick >= 0:
+        find_candles(book, prices, second_ms, step_ms, tick + 1)
+        _keep_last(book, timeline, prices, second_ms, step_ms, tick + 1)
+        note(book, timeline, DRAWDOWN, at_ms + tick * step_ms, value, peak, False)
+        find_candles(book, prices, second_ms, step_ms, n_ticks)
+    _keep_last(book, timeline, prices, second_ms, step_ms, n_ticks)
     return n_ticks
 
 
@@ -104,14 +109,6 @@ def _same_fees_and_hours(book: Book, timeline: Timeline, prices: PriceTable, sec
 def _boundary(at_ms: int) -> int:
     """The end of the checkpoint at a time; the time itself, if it is exactly there."""
     return at_ms + (-at_ms) % CHECKPOINT_MS
-
-
-@inlined
-def _watch_ends(book: Book, at_ms: int) -> int:
-    """When a noted drawdown is so old that another one counts."""
-    loss = book.losses[DRAWDOWN]
-    forgotten_ms = loss.time_ms + loss.window_ms + 1
-    return NEVER_MS if loss.time_ms == NONE_MS or forgotten_ms <= at_ms else forgotten_ms
 
 
 @inlined
@@ -220,34 +217,50 @@ def _multiply(book: Book, ledger: int, n_moments: int, worth: Floats) -> None:
 
 
 @inlined
-def _before_loss(book: Book, prices: PriceTable, at_ms: int, step_ms: int, n_ticks: int) -> int:
-    """How many ticks come before a value of 0, or before a drawdown that is to be noted.
-
-    All of them if there is none. One if it is the first: that tick is then a block by itself.
-    """
-    row, loss = book.ledgers[PORTFOLIO_LEDGER], book.losses[DRAWDOWN]
-    limit_percent = loss.limit_percent
-    if loss.time_ms != NONE_MS and loss.time_ms >= at_ms - loss.window_ms:
-        limit_percent = math.inf  # one is noted already
-    # against the highest peak that the block may have, so that none is missed
-    highest = max(row.peak, row.highest)
-    if row.lowest > 0.0 and (1 - row.lowest / highest) * 100 < limit_percent:
+def _before_zero(book: Book, prices: PriceTable, second_ms: int, step_ms: int, n_ticks: int) -> int:
+    """How many ticks come before a value of 0: all if there is none; one if it is the first."""
+    row = book.ledgers[PORTFOLIO_LEDGER]
+    if row.lowest > 0.0:
         return n_ticks
-    peak = row.peak
+    for k in range(row.n_moments):
+        if book.values[PORTFOLIO_LEDGER, 1 + k] <= 0.0:
+            return max(1, tick_of(book, prices, second_ms, step_ms, n_ticks, k))
+    return n_ticks
+
+
+@inlined
+def _first_breach(
+    book: Book, prices: PriceTable, at_ms: int, step_ms: int, n_ticks: int
+) -> tuple[int, float, float]:
+    """The first tick whose drawdown is to be noted, -1 if there is none; value and peak there."""
+    row, loss = book.ledgers[PORTFOLIO_LEDGER], book.losses[DRAWDOWN]
+    from_tick = 0
+    if loss.time_ms != NONE_MS:  # while one is noted, no other counts
+        from_tick = ticks_before(max(at_ms, loss.time_ms + loss.window_ms + 1), at_ms, step_ms)
+    # against the highest peak that the block may have, so that none is missed
+    deepest = (1 - row.lowest / max(row.peak, row.highest)) * 100
+    if from_tick >= n_ticks or deepest < loss.limit_percent:
+        return -1, 0.0, 0.0
+    peak, second_ms = row.peak, at_ms - at_ms % SECOND_MS
     for k in range(row.n_moments):
         value = book.values[PORTFOLIO_LEDGER, 1 + k]
         peak = max(peak, value)
-        if value <= 0.0 or (1 - value / peak) * 100 >= limit_percent:
-            second_ms = at_ms - at_ms % SECOND_MS
-            return max(1, tick_of(book, prices, second_ms, step_ms, n_ticks, k))
-    return n_ticks
+        if (1 - value / peak) * 100 < loss.limit_percent:
+            continue
+        until = n_ticks  # the tick at which the value is another one
+        if k + 1 < row.n_moments:
+            until = tick_of(book, prices, second_ms, step_ms, n_ticks, k + 1)
+        if until > from_tick:
+            first = tick_of(book, prices, second_ms, step_ms, n_ticks, k)
+            return max(first, from_tick), value, peak
+    return -1, 0.0, 0.0
 
 
 @inlined
 def _keep_last(
     book: Book, timeline: Timeline, prices: PriceTable, second_ms: int, step_ms: int, n_ticks: int
 ) -> None:
-    """Leave positions and last known prices as the last two candles do."""
+    """Leave positions and last known prices as the last two candles that were found do."""
     _, closes = candles_of(prices, step_ms)
     for i in book.open[: book.step[N_OPEN]]:
         holding = book.holdings[i]

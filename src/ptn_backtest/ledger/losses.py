@@ -30,16 +30,17 @@ def watch_drawdown(book: Book, timeline: Timeline, at_ms: int, after: bool) -> N
     value = book.cps[PORTFOLIO_LEDGER, row.used - 1].prev_portfolio_ret
     # as the network computes it, so that the same records are beyond the limit
     if (1 - value / row.peak) * 100 >= loss.limit_percent:
-        _note(book, timeline, DRAWDOWN, at_ms, value, after)
+        note(book, timeline, DRAWDOWN, at_ms, value, row.peak, after)
 
 
 @inlined
 def liquidate(book: Book, timeline: Timeline, at_ms: int, after: bool) -> None:
     """End the trader: its value is 0 at this time, which is not recorded."""
     book.clock[LIQUIDATED] = at_ms
-    _note(book, timeline, LIQUIDATION, at_ms, 0.0, after)
+    peak = book.ledgers[PORTFOLIO_LEDGER].peak
+    note(book, timeline, LIQUIDATION, at_ms, 0.0, peak, after)
     if book.losses[DRAWDOWN].time_ms == NONE_MS:
-        _note(book, timeline, DRAWDOWN, at_ms, 0.0, after)
+        note(book, timeline, DRAWDOWN, at_ms, 0.0, peak, after)
 
 
 @inlined
@@ -54,17 +55,22 @@ def forget_dropped(book: Book) -> None:
 
 
 @inlined
-def _note(
-    book: Book, timeline: Timeline, which: int, at_ms: int, value: float, after: bool
+def note(
+    book: Book,
+    timeline: Timeline,
+    which: int,
+    at_ms: int,
+    value: float,
+    peak: float,
+    after: bool,
 ) -> None:
-    """Keep value, peak, and every position that was open before the batch.
+    """Keep value, peak, and every position that was open before the batch, as it stands.
 
     A position with an order in the batch is worth what its orders make of it, where the record comes
     after them.
     """
     loss = book.losses[which]
-    loss.time_ms, loss.value = at_ms, value
-    loss.peak = book.ledgers[PORTFOLIO_LEDGER].peak
+    loss.time_ms, loss.value, loss.peak = at_ms, value, peak
     for i in range(len(book.holdings)):
         holding, held = book.holdings[i], book.held[which, i]
         held.open = is_open(timeline, i, holding.known)
