@@ -342,7 +342,7 @@ def test_a_damaged_part_says_what_to_remove(
 def test_another_version_is_refused(tmp_path: Path) -> None:
     StateFolder.begin(tmp_path, {}, [(1,)])
     plan = tmp_path / STATES / "plan.json"
-    plan.write_text(plan.read_text().replace('"version": 1', '"version": 9'))
+    plan.write_text(plan.read_text().replace('"version": 2', '"version": 9'))
     with pytest.raises(ConfigError, match="has version 9"):
         StateFolder(tmp_path)
 

@@ -30,7 +30,7 @@ from ptn_backtest.results.stored_scores import evaluations, read_scores
 from ptn_backtest.rules.standing import NetworkState
 
 STATES = "states"
-STATES_VERSION = 1
+STATES_VERSION = 2
 
 _PLAN = "plan.json"
 _NOTES = "notes.json"
