@@ -165,4 +165,5 @@ def test_a_cut_hotkey_is_said_to_be_one(
     said = " ".join(capsys.readouterr().out.split())
     assert "The source holds no positions for the hotkey 5TestTraderBr. " in said
     assert "(it must be given whole)" in said
-    assert "1970" not in said.partition("run folder")[0]
+    assert f"run folder: {tmp_path}/nothing_" in said
+    assert "1970" not in said

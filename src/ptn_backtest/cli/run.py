@@ -204,11 +204,13 @@ def finish(
 
 
 def default_name(result: "RunResult") -> str:
-    """A name that equal runs share: the dates, and a hash of settings and inputs."""
+    """A name that equal runs share: the dates (if it has any), and a hash of settings and inputs."""
     import hashlib  # noqa: PLC0415
 
     from ptn_backtest.clock import format_date  # noqa: PLC0415
 
     what = repr((sorted(result.settings.items()), sorted(result.inputs.items())))
     tag = hashlib.sha256(what.encode()).hexdigest()[:8]
+    if not result.update_times_ms:
+        return f"nothing_{tag}"
     return f"{format_date(result.start_ms)}_{format_date(result.end_ms)}_{tag}"
