@@ -57,7 +57,7 @@ def run_backtest(
     if not len(inputs.positions):
         return _empty_result(config, inputs, rulebook)
     store = open_store(_update_times(config, inputs)) if open_store else None
-    manager, timings = _replay(config, inputs, watcher, store)
+    manager, timings = _replay(config, rulebook, inputs, watcher, store)
     return _gather(config, inputs, manager, rulebook, timings)
 
 
@@ -85,15 +85,16 @@ def advance_backtest(
         BacktestError: the inputs cannot be read, or candles are missing.
     """
     check_mode(config.parallel_mode)
+    rulebook = config.load_rulebook()
     inputs = load_inputs(config, leave_out=gone)
     if not len(inputs.positions):
         raise ConfigError(f"no position was loaded from {inputs.source}: there is nothing to go on")
     store = open_store(_update_times(config, inputs))
     try:
-        manager, timings = _replay(config, inputs, watcher, store, results=False)
+        manager, timings = _replay(config, rulebook, inputs, watcher, store, results=False)
     except EarlierOrdersChanged:
         inputs = load_inputs(config)
-        manager, timings = _replay(config, inputs, watcher, store)
+        manager, timings = _replay(config, rulebook, inputs, watcher, store)
     network, legs = manager.network, store.legs()
     done = [t_ms for leg in legs[: manager.n_legs_before] for t_ms in leg]
     return Advance(
@@ -113,6 +114,7 @@ def _update_times(config: BacktestConfig, inputs: Inputs) -> Sequence[int]:
 
 def _replay(
     config: BacktestConfig,
+    rulebook: Rulebook,
     inputs: Inputs,
     watcher: Watcher | None,
     store: LegStore | None,
@@ -128,7 +130,7 @@ def _replay(
         inputs.end_ms,
         interval_ms=config.interval_ms,
         settings=LedgerSettings(
-            rulebook=config.load_rulebook(),
+            rulebook=rulebook,
             use_slippage=config.use_slippage,
             portfolio_only=config.build_portfolio_ledgers_only,
             window_ms=config.target_ledger_window_ms,

@@ -39,19 +39,18 @@ _N_REMARKS = 3
 
 
 @dataclass(slots=True)
-class PulledSeries:
-    """What became of one pair and timespan.
+class Pulled:
+    """What became of what was wanted: candles of a series, or quotes of a pair.
 
     Attributes:
-        n_wanted: candles wanted, while the market is open.
-        n_added: candles stored by this pull.
-        n_known_missing: candles wanted that every provider asked is known to lack.
-        n_young: candles wanted that are missing, but so young that they may still come.
-        n_missing: candles wanted that are still missing for another reason.
+        n_wanted: wanted; of candles, while the market is open.
+        n_added: stored by this pull.
+        n_known_missing: wanted, and every provider asked is known to lack it.
+        n_young: wanted and missing, but so young that it may still come.
+        n_missing: wanted, and still missing for another reason.
         requests: {provider: requests answered}.
-        added: {provider: candles stored}.
-        findings: {what `arrival.judge` found: candles}.
-        remarks: sentences on the first of those.
+        added: {provider: how many were stored}.
+        findings: {what was found on arrival: how many}.
         failures: why a provider gave less than it was asked for.
     """
 
@@ -63,8 +62,36 @@ class PulledSeries:
     requests: Counter[str] = field(default_factory=Counter)
     added: Counter[str] = field(default_factory=Counter)
     findings: Counter[str] = field(default_factory=Counter)
-    remarks: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that was wanted is stored, known to be missing, or too young to tell."""
+        return not (self.n_missing or (self.n_young and self.failures))
+
+    def counts(self) -> dict[str, Any]:
+        """JSON-ready: everything but sentences."""
+        return {
+            "wanted": self.n_wanted,
+            "added": self.n_added,
+            "known_missing": self.n_known_missing,
+            "young": self.n_young,
+            "missing": self.n_missing,
+            "requests": dict(self.requests),
+            "added_by_provider": dict(self.added),
+            "findings": dict(self.findings),
+        }
+
+
+@dataclass(slots=True)
+class PulledSeries(Pulled):
+    """What became of the candles of one pair and timespan.
+
+    Attributes:
+        remarks: sentences on the first of what `arrival.judge` found.
+    """
+
+    remarks: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +103,7 @@ class PullReport:
     @property
     def complete(self) -> bool:
         """Whether every candle wanted is stored, known to be missing, or too young to tell."""
-        return not any(
-            each.n_missing or (each.n_young and each.failures) for each in self.series.values()
-        )
+        return all(each.complete for each in self.series.values())
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -88,14 +113,7 @@ class PullReport:
                 {
                     "trade_pair_id": pair,
                     "timespan": timespan,
-                    "wanted": each.n_wanted,
-                    "added": each.n_added,
-                    "known_missing": each.n_known_missing,
-                    "young": each.n_young,
-                    "missing": each.n_missing,
-                    "requests": dict(each.requests),
-                    "added_by_provider": dict(each.added),
-                    "findings": dict(each.findings),
+                    **each.counts(),
                     "remarks": each.remarks,
                     "failures": each.failures,
                 }

@@ -6,9 +6,8 @@ provider is known to lack, is not asked for again.
 
 import logging
 import math
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -26,7 +25,7 @@ from ptn_backtest.prices.providers.contract import (
 from ptn_backtest.prices.providers.conventions import Rate
 from ptn_backtest.prices.providers.pacing import Clock, Pace, patiently
 from ptn_backtest.prices.providers.planning import refuse_synthetic
-from ptn_backtest.prices.providers.pulling import SETTLED_MS
+from ptn_backtest.prices.providers.pulling import SETTLED_MS, Pulled
 from ptn_backtest.prices.quote_shelf import MomentQuote, QuoteShelf
 from ptn_backtest.prices.store import CandleStore
 from ptn_backtest.trade_pairs import TradePair
@@ -99,46 +98,19 @@ def _planned(
     )
 
 
-@dataclass(slots=True)
-class PulledQuotes:
-    """What became of one pair.
-
-    Attributes:
-        n_wanted: moments wanted.
-        n_added: quotes kept by this pull.
-        n_known_missing: moments wanted for which every provider asked is known to lack one.
-        n_young: moments wanted without one, but so young that it may still come.
-        n_missing: moments wanted without one for another reason.
-        requests: {provider: requests answered}.
-        added: {provider: quotes kept}.
-        findings: {"crossed" (bid above ask, kept) | "one-sided" (passed over) |
-            "implausible" (not kept): quotes}.
-        failures: why a provider gave less than it was asked for.
-    """
-
-    n_wanted: int = 0
-    n_added: int = 0
-    n_known_missing: int = 0
-    n_young: int = 0
-    n_missing: int = 0
-    requests: Counter[str] = field(default_factory=Counter)
-    added: Counter[str] = field(default_factory=Counter)
-    findings: Counter[str] = field(default_factory=Counter)
-    failures: list[str] = field(default_factory=list)
-
-
 @dataclass(frozen=True, slots=True)
 class QuotePullReport:
-    """What a pull did: {trade pair id: what became of it}."""
+    """What a pull did: {trade pair id: what became of it}.
 
-    pairs: Mapping[str, PulledQuotes]
+    Findings are "crossed" (bid above ask, kept), "one-sided" (passed over), "implausible" (not kept).
+    """
+
+    pairs: Mapping[str, Pulled]
 
     @property
     def complete(self) -> bool:
         """Whether every quote wanted is kept, known to be missing, or too young to tell."""
-        return not any(
-            each.n_missing or (each.n_young and each.failures) for each in self.pairs.values()
-        )
+        return all(each.complete for each in self.pairs.values())
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -147,14 +119,7 @@ class QuotePullReport:
             "pairs": [
                 {
                     "trade_pair_id": pair,
-                    "wanted": each.n_wanted,
-                    "added": each.n_added,
-                    "known_missing": each.n_known_missing,
-                    "young": each.n_young,
-                    "missing": each.n_missing,
-                    "requests": dict(each.requests),
-                    "added_by_provider": dict(each.added),
-                    "findings": dict(each.findings),
+                    **each.counts(),
                     "failures": each.failures,
                 }
                 for pair, each in self.pairs.items()
@@ -222,11 +187,11 @@ class _Puller:
 
     def pair(
         self, trade_pair_id: str, wanted: Sequence[int], providers: Sequence[QuoteProvider]
-    ) -> PulledQuotes:
+    ) -> Pulled:
         """Ask the providers in turn, each for what those before it did not give."""
         pair = TradePair.from_trade_pair_id(trade_pair_id)
         moments = sorted({t for t in wanted if t <= self.now_ms})
-        done = PulledQuotes(n_wanted=len(moments))
+        done = Pulled(n_wanted=len(moments))
         asked = []
         for provider in providers:
             refusal = provider.quote_refusal(pair)
@@ -245,9 +210,7 @@ class _Puller:
         self._count_what_is_left(trade_pair_id, moments, asked, done)
         return done
 
-    def _bring(
-        self, pair: TradePair, at_ms: int, provider: QuoteProvider, done: PulledQuotes
-    ) -> None:
+    def _bring(self, pair: TradePair, at_ms: int, provider: QuoteProvider, done: Pulled) -> None:
         """Ask until there is a quote with both sides, or none within the bound; keep what is said."""
         request = QuoteRequest(pair, at_ms, at_ms - OLDEST_QUOTE_MS)
         page = self._ask(request, provider, done)
@@ -262,7 +225,7 @@ class _Puller:
             self.shelf.add_known_missing(pair.trade_pair_id, provider.name, at_ms)
         self.progress(QuoteStep(request, provider.name, done.n_added - n_added))
 
-    def _ask(self, request: QuoteRequest, provider: QuoteProvider, done: PulledQuotes) -> QuotePage:
+    def _ask(self, request: QuoteRequest, provider: QuoteProvider, done: Pulled) -> QuotePage:
         log.debug("asking %s for the %s", provider.name, request)
 
         def ask() -> QuotePage:
@@ -276,7 +239,7 @@ class _Puller:
         return page
 
     def _keep(
-        self, request: QuoteRequest, found: DatedQuote, provider: QuoteProvider, done: PulledQuotes
+        self, request: QuoteRequest, found: DatedQuote, provider: QuoteProvider, done: Pulled
     ) -> None:
         fault = self._implausible(request, found)
         if fault is not None:
@@ -310,7 +273,7 @@ class _Puller:
         )
 
     def _count_what_is_left(
-        self, trade_pair_id: str, moments: Sequence[int], asked: Sequence[str], done: PulledQuotes
+        self, trade_pair_id: str, moments: Sequence[int], asked: Sequence[str], done: Pulled
     ) -> None:
         """What every provider lacks is known to be missing; what is left besides is not."""
         left = self.shelf.without(trade_pair_id, moments)
