@@ -17,17 +17,19 @@ import pytest
 
 from ptn_backtest.backtest.config import BacktestConfig
 from ptn_backtest.backtest.execution import ParallelizationMode
-from ptn_backtest.backtest.execution.contract import Serial
-from ptn_backtest.backtest.execution.processes import batches_by_work
+from ptn_backtest.backtest.execution.contract import Serial, cut_evenly
 from ptn_backtest.backtest.manager import BacktestManager
 from ptn_backtest.backtest.run import run_backtest
 from ptn_backtest.bundles.bundle import read_bundle
 from ptn_backtest.clock import DAY_MS, MINUTE_MS
 from ptn_backtest.errors import ExecutionError
+from ptn_backtest.ledger.batch import BuiltLedgers, LedgerBatch, LedgerSettings, in_order
+from ptn_backtest.ledger.columns import Resumed
 from ptn_backtest.ledger.estimate import estimated_ticks
-from ptn_backtest.ledger.manager import LedgerSettings, TraderUnit
-from ptn_backtest.ledger.state import NEW
+from ptn_backtest.ledger.state import LedgerState
+from ptn_backtest.ledger.state_columns import state_columns
 from ptn_backtest.ledger.timeline import build_timeline
+from ptn_backtest.ledger.timelines import joined
 from ptn_backtest.positions.conversion import convert
 from ptn_backtest.positions.manager import PositionManager
 from ptn_backtest.positions.order import Order, OrderType
@@ -143,15 +145,17 @@ def test_one_traders_error_is_reported_and_the_others_go_on(positions, candles):
 class _StopsAfterTwo(Serial):
     def __init__(self, stop: Callable[[], None]) -> None:
         self.stop = stop
-        self.begun: list[str] = []
+        self.begun: list[int] = []
 
-    def map(self, update, units, ticks) -> Iterator[Any]:
+    def map(self, update, batch, ticks) -> Iterator[Any]:
         del ticks
-        for i, unit in enumerate(units):
-            if i == 2:
+        # the last one first: what is done lies between what is not
+        for i in (len(batch) - 2, *range(len(batch) - 2), len(batch) - 1):
+            if len(self.begun) == 2:
                 self.stop()
-            self.begun.append(unit.timeline.miner_hotkey)
-            yield i, update(unit)
+            part = batch.part([i])
+            self.begun += part.traders.tolist()
+            yield BuiltLedgers(part.traders, update(part))
 
 
 def test_what_is_done_is_kept_when_the_work_stops(positions, candles):
@@ -167,7 +171,7 @@ def test_what_is_done_is_kept_when_the_work_stops(positions, candles):
     stopped._execution = second
     stopped.run(run_elimination=True)
     assert len(first.begun) == 2
-    assert sorted(first.begun + second.begun) == sorted(stopped.positions.hotkeys)
+    assert sorted(first.begun + second.begun) == list(range(len(stopped.positions.hotkeys)))
     assert pickle.dumps(stopped.network.events) == pickle.dumps(whole.network.events)
     states, ours = whole.perf_ledger_manager.states, stopped.perf_ledger_manager.states
     assert list(states) == list(ours)
@@ -218,42 +222,55 @@ def _wait_for_workers(parent: int) -> list[int]:
     raise AssertionError("no worker was started")
 
 
-def unit(opened: int, closed: int | None, times: list[int]) -> TraderUnit:
+def ticks_of(opened: int, closed: int | None, times: list[int], last_ms: int | None = None) -> int:
+    """The estimate for a trader with one position, that goes on from a time or is new."""
     orders = [Order("1", OrderType.LONG, 0.1, 100.0, opened)]
     if closed is not None:
         orders.append(Order("2", OrderType.FLAT, 0.0, 100.0, closed))
-    position = Position("5T", "1", BTC, opened, tuple(orders))
-    return TraderUnit(build_timeline([position]), NEW, times)
+    timeline = build_timeline([Position("5T", "1", BTC, opened, tuple(orders))])
+    traders = np.zeros(1, dtype=np.int64)
+    before: tuple[Resumed, ...] = ()
+    if last_ms is not None:
+        state = LedgerState(last_update_ms=last_ms, orders_seen=1)
+        before = (Resumed(state_columns(state, timeline), traders, traders),)
+    batch = LedgerBatch(traders, before, tuple(times))
+    (ticks,) = estimated_ticks(joined([timeline]), batch).tolist()
+    return int(ticks)
 
 
 def test_the_estimate_counts_open_minutes_and_seconds_near_ends_of_steps():
     day = DAY_MS
     # open for a day, then closed; ends of steps while open: opening, close
-    assert estimated_ticks(unit(day, 2 * day, [5 * day])) == 1440 + 120
+    assert ticks_of(day, 2 * day, [5 * day]) == 1440 + 120
     # still open at the end: one update in between, one at the end
-    assert estimated_ticks(unit(day, None, [2 * day, 3 * day])) == 2 * 1440 + 2 * 120
+    assert ticks_of(day, None, [2 * day, 3 * day]) == 2 * 1440 + 2 * 120
     # opened after the last update
-    assert estimated_ticks(unit(9 * day, None, [5 * day])) == 0
-    assert estimated_ticks(unit(day, None, [])) == 0
-    # a state that is done up to day 2 leaves one day
-    later = replace(unit(day, None, [3 * day]), state=replace(NEW, last_update_ms=2 * day))
-    assert estimated_ticks(later) == 1440 + 120
+    assert ticks_of(9 * day, None, [5 * day]) == 0
+    assert ticks_of(day, None, []) == 0
+    # what is done up to day 2 leaves one day
+    assert ticks_of(day, None, [3 * day], last_ms=2 * day) == 1440 + 120
 
 
-def test_batches_hold_about_equal_work_and_the_most_comes_first():
-    batches = batches_by_work([1, 50, 1, 9, 3, 3, 3, 20], 10)
-    assert batches == [[1], [7], [3], [4, 5, 6], [0, 2]]
-    assert batches_by_work([], 10) == []
-    assert batches_by_work([0, 0, 0], 10) == [[0, 1, 2]]
+def test_parts_hold_about_equal_work_and_every_trader_once():
+    def cut(ticks: list[int], n_parts: int) -> list[list[int]]:
+        return [places.tolist() for places in cut_evenly(np.array(ticks, np.int64), n_parts)]
+
+    assert cut([99, 99, 49, 49, 99], 4) == [[0], [1], [2, 3], [4]]
+    assert cut([999, 1, 1, 1], 3) == [[0], [1, 2, 3]]
+    assert cut([], 10) == []
+    assert cut([0, 0, 0], 1) == [[0, 1, 2]]
+    assert cut([0, 0, 0], 10) == [[0], [1], [2]]
 
 
-def test_a_unit_without_orders_is_light_and_gives_the_same(positions, candles):
+def test_how_traders_are_put_together_makes_no_difference(positions, candles):
     manager = made(positions, candles).perf_ledger_manager
-    for one in manager.units([START_MS + DAY_MS, START_MS + DAY_MS + MINUTE_MS]):
-        light = one.without_orders()
-        assert len(pickle.dumps(light)) < len(pickle.dumps(one))
-        outcomes = [manager.update_trader(each) for each in (one, light)]
-        states = [outcome.state for outcome in outcomes]  # type: ignore[union-attr]
-        assert states[0].to_dict() == states[1].to_dict()
-        for name, ledger in states[0].ledgers.items():
-            assert np.array_equal(ledger.cps, states[1].ledgers[name].cps)
+    times_ms = (START_MS + DAY_MS, START_MS + DAY_MS + MINUTE_MS)
+    manager.update(times_ms[:1])
+    batch = manager.batch(times_ms, keep_history=True)
+    whole = manager.ledger_update(batch)
+    parts = [batch.part(places) for places in ([0, 2], [1], list(range(3, len(batch))))]
+    built = [BuiltLedgers(part.traders, manager.ledger_update(part)) for part in parts[::-1]]
+    (together,) = in_order(built)
+    assert together.traders.tolist() == batch.traders.tolist()
+    for mine, theirs in zip(together.columns, whole, strict=True):
+        assert mine.tobytes() == theirs.tobytes()

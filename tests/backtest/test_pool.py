@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,21 @@ def pool() -> Iterator[WorkerPool]:
 
 
 def mapped(pool: WorkerPool, function: Any, units: Sequence[Any]) -> dict[int, Any]:
-    return dict(pool.map(function, units.__getitem__, singly(len(units)), "trader {}".format))
+    return dict(each(pool, function, units.__getitem__, singly(len(units))))
+
+
+def each(
+    pool: WorkerPool, function: Any, unit_of: Callable[[int], Any], batches: Sequence[Sequence[int]]
+) -> Iterator[tuple[int, Any]]:
+    """(number, result) of every unit."""
+    answers = pool.map(
+        functions.Each(function),
+        lambda numbers: [unit_of(number) for number in numbers],
+        batches,
+        "trader {}".format,
+    )
+    for numbers, results in answers:
+        yield from zip(numbers, results, strict=True)
 
 
 def singly(n_units: int) -> list[list[int]]:
@@ -88,14 +102,14 @@ def test_arrays_of_one_map_are_not_copied_for_the_next(pool, monkeypatch):
 def test_a_worker_that_dies_is_replaced_and_its_units_done(pool, tmp_path, size):
     before = set(pool.process_ids())
     batches = [list(range(i, min(i + size, 20))) for i in range(0, 20, size)]
-    answers = pool.map(functions.die_once, lambda i: (i, tmp_path), batches, str)
+    answers = each(pool, functions.die_once, lambda i: (i, tmp_path), batches)
     assert sorted(answers) == [(i, i) for i in range(20)]
     assert (tmp_path / "died").exists()
     assert len(before & set(pool.process_ids())) == 1
 
 
 def test_a_worker_killed_from_outside_is_noticed_at_once(pool):
-    answers = pool.map(functions.slow, lambda i: i, singly(6), str)
+    answers = each(pool, functions.slow, lambda i: i, singly(6))
     first = next(answers)
     os.kill(pool.process_ids()[0], signal.SIGKILL)
     begun = time.monotonic()
@@ -106,7 +120,7 @@ def test_a_worker_killed_from_outside_is_noticed_at_once(pool):
 @pytest.mark.parametrize("batches", [singly(9), [[0, 1, 2, 3, 4], [5, 6], [7, 8]]])
 def test_a_unit_that_always_kills_its_worker_ends_the_work_with_its_name(pool, batches):
     done: dict[int, int] = {}
-    answers = pool.map(functions.die_always, lambda i: i, batches, "trader {}".format)
+    answers = each(pool, functions.die_always, lambda i: i, batches)
     with pytest.raises(ExecutionError) as error:
         done.update(answers)
     message = str(error.value)
@@ -132,7 +146,7 @@ def test_a_fault_is_raised_here_with_its_trace(pool):
 
 
 def test_a_map_that_is_left_half_done_does_not_disturb_the_next(pool):
-    for _ in pool.map(functions.slow, lambda i: i, singly(8), str):
+    for _ in each(pool, functions.slow, lambda i: i, singly(8)):
         break
     assert mapped(pool, functions.double, [5, 6]) == {0: 10, 1: 12}
 

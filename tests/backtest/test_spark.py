@@ -222,10 +222,10 @@ class Watching(NobodyWatches):
         self.first_done = first_done
         self.n_done = 0
 
-    def done(self, ticks: int) -> None:
+    def done(self, n_traders: int, ticks: int) -> None:
         del ticks
-        self.n_done += 1
-        if self.n_done == 1:
+        before, self.n_done = self.n_done, self.n_done + n_traders
+        if not before:
             self.first_done()
 
 
@@ -363,7 +363,7 @@ class LocalSession:
         self.interrupted = threading.Event()
 
     def createDataFrame(self, rows: pa.Table) -> LocalFrame:  # noqa: N802
-        self.sent.extend(rows["unit"].to_pylist())  # type: ignore[arg-type]
+        self.sent.extend(rows["part"].to_pylist())  # type: ignore[arg-type]
         return LocalFrame(self, rows)
 
     def before_job(self, rows: pa.Table) -> None:
@@ -398,7 +398,7 @@ def test_no_secret_leaves_the_driver(candles: CandleStore, monkeypatch: pytest.M
     manager.run()
     assert manager.get_perf_ledgers()
     n_traders = len(manager.positions.hotkeys)
-    assert len(session.sent) == n_traders + min(n_traders, spark.MIN_TASKS)
+    assert len(session.sent) == 2 * min(n_traders, spark.MIN_TASKS)  # a function and a row
     assert not any(b"s3cret" in each or b"postgresql" in each for each in session.sent)
     # the check can fail: a secret in a unit would be seen
     assert b"s3cret" in pickle.dumps({"url": "postgresql://reader:s3cret@host/ptn"})
@@ -412,7 +412,7 @@ def test_traders_are_told_as_they_are_done(
 
     class Slow(LocalSession):
         def before_job(self, rows: pa.Table) -> None:
-            if 0 in rows["number"].to_pylist():
+            if 0 in rows["first"].to_pylist():
                 assert told.wait(timeout=60)
 
     manager = local_manager(Slow(), candles, monkeypatch, watcher=Watching(told.set))
@@ -428,13 +428,13 @@ def test_a_job_that_fails_ends_the_others_and_what_is_done_is_kept(
         broken = True
 
         def before_job(self, rows: pa.Table) -> None:
-            self.begun += len(rows)
+            self.begun += int(rows["n_traders"].to_numpy().sum())
             if not self.broken:
                 return
-            if 0 in rows["number"].to_pylist():
+            if 0 in rows["first"].to_pylist():
                 assert one_is_done.wait(timeout=60)
                 raise RuntimeError("trader 5X: no memory")
-            if 1 in rows["number"].to_pylist():
+            if 1 in rows["first"].to_pylist():
                 assert self.interrupted.wait(timeout=60)
                 raise RuntimeError("cancelled")
 
@@ -443,7 +443,8 @@ def test_a_job_that_fails_ends_the_others_and_what_is_done_is_kept(
     manager = local_manager(session, candles, monkeypatch, watcher=Watching(one_is_done.set))
     with pytest.raises(ExecutionError, match="trader 5X: no memory"):
         manager.run()
-    n_kept = len(manager._done)
+    assert manager._done
+    n_kept = sum(len(part.traders) for part in manager._done[1])
     assert 0 < n_kept < len(manager.positions.hotkeys)
     session.broken, session.begun = False, 0
     manager.run()

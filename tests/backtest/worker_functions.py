@@ -3,8 +3,20 @@
 import os
 import signal
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+
+@dataclass(frozen=True)
+class Each:
+    """A function of one unit, for a batch of them."""
+
+    function: Callable[[Any], Any]
+
+    def __call__(self, units: Sequence[Any]) -> list[Any]:
+        return [self.function(unit) for unit in units]
 
 
 def double(unit: int) -> int:

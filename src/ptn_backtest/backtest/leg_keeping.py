@@ -3,12 +3,15 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from ptn_backtest.backtest.legs import (
+    Added,
     Leg,
     LegNotes,
     LegStore,
+    StoredLedgers,
     StoredRules,
-    StoredTrader,
     events_digest,
     is_whole,
     legs_to_read,
@@ -16,22 +19,35 @@ from ptn_backtest.backtest.legs import (
 )
 from ptn_backtest.backtest.network import Network
 from ptn_backtest.clock import format_time
-from ptn_backtest.errors import BacktestError, LedgerError
-from ptn_backtest.ledger.delta import LedgerDelta, apply_delta, delta_of, state_after
-from ptn_backtest.ledger.history import LedgerHistory
-from ptn_backtest.ledger.manager import TraderOutcome, TraderUnit
+from ptn_backtest.errors import LedgerError
+from ptn_backtest.ledger.batch import BuiltLedgers, LedgerBatch
+from ptn_backtest.ledger.columns import taken
+from ptn_backtest.ledger.delta import LedgerDeltas, Stretch, deltas_of, ledgers_after, with_updates
 from ptn_backtest.ledger.order_digest import orders_digest
-from ptn_backtest.ledger.state import NEW, LedgerState
-from ptn_backtest.ledger.timeline import TraderTimeline
+from ptn_backtest.ledger.states import LedgerStates
+from ptn_backtest.ledger.timelines import Traders
+from ptn_backtest.positions.columns import Ints
 from ptn_backtest.prices.fingerprint import NO_CANDLES, CandleSum
 from ptn_backtest.sources.plagiarism import PlagiarismEvent
 
-Outcome = TraderOutcome | BacktestError
-_NO_HISTORY = LedgerHistory()
+
+class LeaversNeeded(LedgerError):  # noqa: N818 - reads as what it is
+    """Who left is needed, too: legs are to be done again, or one is due that holds everybody."""
 
 
-class EarlierOrdersChanged(LedgerError):  # noqa: N818 - reads as what it is
-    """Legs are to be done again, for which the traders that left since then are needed, too."""
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """Where the legs that are done leave the ledgers.
+
+    Attributes:
+        built: the ledgers; None where there are none.
+        failed: {hotkey: why it was set aside}.
+        notes: what was read.
+    """
+
+    built: BuiltLedgers | None = None
+    failed: Mapping[str, str] = field(default_factory=dict)
+    notes: LegNotes = field(default_factory=LegNotes)
 
 
 @dataclass(slots=True)
@@ -40,25 +56,27 @@ class LegKeeper:
 
     Attributes:
         store: where they are kept.
-        timelines: {hotkey: orders}.
+        traders: orders.
+        window_ms: time that checkpoints may cover.
         plagiarism: recorded events.
         results: whether the ledgers of those who left, and what happened, are wanted too; without
-            them only what further legs need is read, and `timelines` need not have who left.
+            them only what further legs need is read, and `traders` need not have who left.
         legs: update times of each.
         n_done: legs, from the first on, that the store has as they would be computed now.
-        left: {hotkey: its row} of traders that left in legs before.
+        left: {hotkey: digest of its orders, end of its last leg} of traders that left in legs before.
         idle: as in `StoredRules`, so far.
         begun: lengths of the network's lists when the leg began.
-        found: what the store had of the leg that is being done: {hotkey: digest, end}, and notes.
+        found: what the store had of the leg that is being done: digests, and notes.
     """
 
     store: LegStore
-    timelines: Mapping[str, TraderTimeline]
+    traders: Traders
+    window_ms: int
     plagiarism: Sequence[PlagiarismEvent]
     results: bool = True
     legs: Sequence[Leg] = field(init=False)
     n_done: int = field(init=False)
-    left: dict[str, StoredTrader] = field(default_factory=dict)
+    left: dict[str, tuple[str, int]] = field(default_factory=dict)
     idle: bool = False
     begun: tuple[int, int, int] = (0, 0, 0)
     found: tuple[Mapping[str, tuple[str, int]], LegNotes | None] = ({}, None)
@@ -69,11 +87,17 @@ class LegKeeper:
         gone: Collection[str] = ()
         if n_stored and not self.results:
             gone = self.store.standing(n_stored - 1).state.eliminations.keys()
-        self.n_done = n_unchanged(self.store, self.timelines, self.plagiarism, frozenset(gone))
+        timelines = self.traders.timelines
+        self.n_done = n_unchanged(self.store, timelines, self.plagiarism, frozenset(gone))
         if self.n_done < n_stored and not self.results:
-            raise EarlierOrdersChanged(
+            raise LeaversNeeded(
                 f"orders up to {format_time(self.legs[n_stored - 1][-1])} are not those that the "
                 "stored legs were built from: all of the traders are needed"
+            )
+        if any(map(is_whole, range(self.n_done, len(self.legs)))) and set(gone) - timelines.keys():
+            raise LeaversNeeded(
+                "a leg is due that is stored without reference to those before: all of the traders "
+                "are needed"
             )
 
     def summed(self) -> tuple[int, CandleSum]:
@@ -84,80 +108,94 @@ class LegKeeper:
                 return n_legs, candles
         return 0, NO_CANDLES
 
-    def recall(self, network: Network) -> tuple[dict[str, LedgerState], dict[str, str], LegNotes]:
-        """Put the network where the done legs leave it.
-
-        Returns:
-            {hotkey: state}, {hotkey: why it was set aside}, and what was read.
-        """
+    def recall(self, network: Network) -> Recalled:
+        """Put the network where the done legs leave it, and tell where they leave the ledgers."""
         if not self.n_done:
-            return {}, {}, LegNotes()
+            return Recalled()
         last = self.n_done - 1
         rules = self.store.standing(last)
         network.state, self.idle = rules.state, rules.idle
-        for hotkey, (orders, until_ms) in self.store.digests(last).items():
-            if hotkey in rules.state.eliminations:
-                self.left[hotkey] = StoredTrader(orders, until_ms)
+        digests = self.store.digests(last)
+        self.left = {h: digests[h] for h in rules.state.eliminations if h in digests}
         # a whole leg is going to hold everything
-        results = self.results or any(map(is_whole, range(self.n_done, len(self.legs))))
-        gone = frozenset() if results else rules.state.eliminations.keys()
-        chains: dict[str, list[LedgerDelta]] = {}
+        everybody = self.results or any(map(is_whole, range(self.n_done, len(self.legs))))
+        wanted = self.traders.places.keys() - (set() if everybody else self.left.keys())
+        stretches: list[_Part] = []
         failed: dict[str, str] = {}
         for leg in legs_to_read(self.n_done):
-            for hotkey, row in self.store.ledgers(leg, gone).items():
-                if row.delta is not None:
-                    chains.setdefault(hotkey, []).append(row.delta)
-                if row.error is not None:
-                    failed[hotkey] = row.error
-                    chains.pop(hotkey, None)
-            if results:
-                self._recall_results(leg, network, chains)
+            stored = self.store.ledgers(leg)
+            failed |= {h: error for h, error in stored.errors.items() if h in wanted}
+            parts = [_Part.of(added, wanted - failed.keys()) for added in stored.added]
+            if everybody:
+                # whoever left in the leg went only a part of it
+                leavers = self._recall_results(leg, network)
+                gone = {hotkey for added in leavers for hotkey in added.hotkeys}
+                parts = [part.without(gone) for part in parts]
+                parts += [_Part.of(added, wanted) for added in leavers]
+            stretches += parts
         if self.results:
-            network.close_again(self.timelines)
-        states = {hotkey: state_after(NEW, *chain) for hotkey, chain in chains.items()}
-        return states, failed, self.store.notes(last)
+            network.close_again(self.traders.timelines)
+        built = self._joined([part.without(failed.keys()) for part in stretches])
+        return Recalled(built, failed, self.store.notes(last))
 
-    def _recall_results(
-        self, leg: int, network: Network, chains: dict[str, list[LedgerDelta]]
-    ) -> None:
-        """What happened in a leg; whoever left in it went only a part of it."""
-        rules, digests = self.store.rules(leg), self.store.digests(leg)
+    def _joined(self, parts: Sequence["_Part"]) -> BuiltLedgers | None:
+        """The ledgers after these parts of legs."""
+        places = self.traders.places_of({h for part in parts for h in part.hotkeys})
+        if not len(places):
+            return None
+        places.sort()
+        stretches = [part.stretch(self.traders, places) for part in parts if part.hotkeys]
+        columns = ledgers_after(
+            self.traders.joined, places, (), stretches, window_ms=self.window_ms
+        )
+        return BuiltLedgers(places, columns)
+
+    def _recall_results(self, leg: int, network: Network) -> Sequence[Added]:
+        """What happened in a leg, and what it added to those who left in it."""
+        rules = self.store.rules(leg)
         network.events += rules.events
         network.scores += rules.scores
         network.competitions += rules.competitions
-        for hotkey, delta in rules.leavers.items():
-            chain = chains.setdefault(hotkey, [])
-            if digests[hotkey][1] == self.legs[leg][-1]:  # it was there when the leg began
-                chain.pop()
-            chain.append(delta)
+        return rules.leavers
 
     def keep_notes(self, notes: LegNotes) -> None:
         """Replace the notes of the last leg that was done before."""
         self.store.keep_notes(self.n_done - 1, notes)
 
-    def begin(self, leg: int, units: Sequence[TraderUnit], network: Network) -> dict[str, Outcome]:
-        """{hotkey: outcome} of a leg's units that the store has."""
+    def begin(self, leg: int, batch: LedgerBatch, network: Network) -> list[BuiltLedgers]:
+        """What the store has of a leg's ledgers."""
         self.begun = network.lengths
         digests = self.store.digests(leg)
         self.found = digests, self.store.notes(leg) if digests else None
-        stored = self.store.ledgers(leg)
-        known: dict[str, Outcome] = {}
-        for unit in units:
-            hotkey = unit.timeline.miner_hotkey
-            row = stored.get(hotkey)
-            if row is None or row.orders != orders_digest(unit.timeline, self.legs[leg][-1]):
-                continue
-            if row.delta is not None:
-                known[hotkey] = TraderOutcome(*apply_delta(unit.state, row.delta, self.legs[leg]))
-            elif row.error is not None:
-                known[hotkey] = LedgerError(row.error)
-        return known
+        if not digests:
+            return []
+        end_ms, known = self.legs[leg][-1], set()
+        for hotkey in self.traders.hotkeys_at(batch.traders):
+            digest, _ = digests.get(hotkey, (None, 0))
+            if digest == orders_digest(self.traders.timelines[hotkey], end_ms):
+                known.add(hotkey)
+        built = []
+        for added in self.store.ledgers(leg).added:
+            part = _Part.of(added, known)
+            traders = np.sort(self.traders.places_of(part.hotkeys))
+            if len(traders):
+                mine = batch.part(np.searchsorted(batch.traders, traders))
+                columns = ledgers_after(
+                    self.traders.joined,
+                    traders,
+                    mine.before,
+                    [part.stretch(self.traders, traders)],
+                    window_ms=self.window_ms,
+                    keep_history=True,
+                )
+                built.append(BuiltLedgers(traders, columns))
+        return built
 
     def keep_ledgers(
         self,
         leg: int,
-        units: Sequence[TraderUnit],
-        outcomes: Sequence[Outcome],
+        batch: LedgerBatch,
+        built: Sequence[BuiltLedgers],
         failed: Mapping[str, str],
         notes: LegNotes,
     ) -> None:
@@ -165,35 +203,29 @@ class LegKeeper:
 
         Args:
             leg: which.
-            units: the work.
-            outcomes: what came of it.
+            batch: the work.
+            built: what came of it, in the order of traders.
             failed: traders that were set aside, by now.
             notes: what was read up to its end.
         """
-        end_ms, whole = self.legs[leg][-1], is_whole(leg)
-        rows = dict(self.left)
-        for hotkey, message in failed.items():
-            digest = orders_digest(self.timelines[hotkey], end_ms)
-            rows[hotkey] = StoredTrader(digest, end_ms, error=message)
-        for unit, outcome in zip(units, outcomes, strict=True):
-            if isinstance(outcome, BacktestError):
-                continue
-            rows[unit.timeline.miner_hotkey] = StoredTrader(
-                orders=orders_digest(unit.timeline, end_ms),
-                until_ms=end_ms,
-                delta=delta_of(unit.state, outcome.state, outcome.history, whole=whole),
-            )
+        end_ms = self.legs[leg][-1]
+        hotkeys = [*failed, *self.traders.hotkeys_at(batch.traders)]
+        digests = dict(self.left)
+        for hotkey in hotkeys:
+            digests[hotkey] = orders_digest(self.traders.timelines[hotkey], end_ms), end_ms
         notes = replace(notes, plagiarism=events_digest(self.plagiarism, end_ms))
-        digests = {hotkey: (row.orders, row.until_ms) for hotkey, row in rows.items()}
         if (digests, notes) != self.found:
-            self.store.keep_ledgers(leg, dict(sorted(rows.items())), notes)
+            added = [self._added(leg, batch, one) for one in built]
+            ledgers = StoredLedgers(dict(sorted(digests.items())), dict(failed), added)
+            self.store.keep_ledgers(leg, ledgers, notes)
 
     def keep_rules(
         self,
         leg: int,
         network: Network,
-        leavers: Mapping[str, tuple[LedgerState, TraderOutcome]],
-        states: Mapping[str, LedgerState],
+        batch: LedgerBatch,
+        leavers: Sequence[BuiltLedgers],
+        states: LedgerStates,
         *,
         run_challenge: bool,
     ) -> None:
@@ -202,29 +234,78 @@ class LegKeeper:
         Args:
             leg: which.
             network: after it.
-            leavers: {hotkey: state before the leg, and what came of it} of those who left in it.
-            states: {hotkey: state} of everybody, after it.
+            batch: where the leg began.
+            leavers: the ledgers of those who left in it, until then.
+            states: of everybody, after it.
             run_challenge: whether traders are inspected.
         """
         n_inspections = len(network.competitions) - self.begun[2]
         self.idle |= run_challenge and n_inspections < len(self.legs[leg])
         end_ms, whole = self.legs[leg][-1], is_whole(leg)
-        deltas = {
-            hotkey: delta_of(before, outcome.state, outcome.history, whole=whole)
-            for hotkey, (before, outcome) in leavers.items()
-        }
+        added = [self._added(leg, batch, one) for one in leavers]
         if whole:
-            for hotkey in self.left:
-                deltas[hotkey] = delta_of(NEW, states[hotkey], _NO_HISTORY, whole=True)
+            added += self._whole(states)
         n_events, n_scores, n_competitions = (0, 0, 0) if whole else self.begun
         rules = StoredRules(
             state=network.state,
             events=network.events[n_events:],
             scores=network.scores[n_scores:],
             competitions=network.competitions[n_competitions:],
-            leavers=dict(sorted(deltas.items())),
+            leavers=added,
             idle=self.idle,
         )
         self.store.keep_rules(leg, rules)
-        for hotkey in leavers:
-            self.left[hotkey] = StoredTrader(orders_digest(self.timelines[hotkey], end_ms), end_ms)
+        for one in leavers:
+            for hotkey in self.traders.hotkeys_at(one.traders):
+                self.left[hotkey] = orders_digest(self.traders.timelines[hotkey], end_ms), end_ms
+
+    def _added(self, leg: int, batch: LedgerBatch, built: BuiltLedgers) -> Added:
+        before = batch.part(np.searchsorted(batch.traders, built.traders)).before
+        deltas = deltas_of(
+            self.traders.joined,
+            built.traders,
+            () if is_whole(leg) else before,
+            built.columns,
+        )
+        return Added(self.traders.hotkeys_at(built.traders), deltas)
+
+    def _whole(self, states: LedgerStates) -> list[Added]:
+        """The ledgers of those who left before, as they left them."""
+        left = sorted(self.left)
+        return [
+            Added(
+                [left[place] for place in places.tolist()],
+                deltas_of(
+                    self.traders.joined,
+                    self.traders.places_of(left[place] for place in places.tolist()),
+                    (),
+                    with_updates(taken(columns, sources)),
+                ),
+            )
+            for columns, sources, places in states.resumed(left)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some of the traders to whom a leg added something: {hotkey: its place in the deltas}."""
+
+    deltas: LedgerDeltas
+    hotkeys: Mapping[str, int]
+
+    @staticmethod
+    def of(added: Added, wanted: Collection[str]) -> "_Part":
+        """Those who are wanted."""
+        places = {h: place for place, h in enumerate(added.hotkeys) if h in wanted}
+        return _Part(added.deltas, places)
+
+    def without(self, hotkeys: Collection[str]) -> "_Part":
+        """All but these."""
+        return replace(self, hotkeys={h: i for h, i in self.hotkeys.items() if h not in hotkeys})
+
+    def stretch(self, traders: Traders, places: Ints) -> Stretch:
+        """For the traders at these places, ascending, which are all of the part and maybe more."""
+        mine = np.searchsorted(places, traders.places_of(self.hotkeys))
+        order = np.argsort(mine)
+        sources = np.array(list(self.hotkeys.values()), dtype=np.int64)
+        return Stretch(self.deltas, sources[order], mine[order])

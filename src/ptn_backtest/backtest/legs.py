@@ -8,10 +8,10 @@ import hashlib
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from ptn_backtest.clock import format_time
-from ptn_backtest.ledger.delta import LedgerDelta
+from ptn_backtest.ledger.delta import LedgerDeltas
 from ptn_backtest.ledger.order_digest import NO_ORDERS, orders_digest
 from ptn_backtest.ledger.timeline import TraderTimeline
 from ptn_backtest.prices.fingerprint import NO_CANDLES, CandleSum
@@ -33,21 +33,32 @@ Leg: TypeAlias = tuple[int, ...]
 """Update times, ms."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredTrader:
-    """One trader's leg.
+class Added(NamedTuple):
+    """What a leg added to the ledgers of several traders.
 
     Attributes:
-        orders: digest of its orders up to `until_ms`.
-        until_ms: end of the leg, or of the leg in which it left.
-        delta: what the leg added; None of a trader that had left, or that failed.
-        error: why it was set aside; None if it was not.
+        hotkeys: the traders.
+        deltas: what was added, in this order.
     """
 
-    orders: str
-    until_ms: int
-    delta: LedgerDelta | None = None
-    error: str | None = None
+    hotkeys: Sequence[str]
+    deltas: LedgerDeltas
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLedgers:
+    """A leg's ledgers.
+
+    Attributes:
+        digests: {hotkey: digest of its orders up to a time, and that time}: the end of the leg, or of
+            the leg in which it left.
+        errors: {hotkey: why it was set aside}.
+        added: what the leg added; nothing of traders that had left, or that were set aside.
+    """
+
+    digests: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    errors: Mapping[str, str] = field(default_factory=dict)
+    added: Sequence[Added] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +70,8 @@ class StoredRules:
         events: what happened.
         scores: of all traders, by evaluation.
         competitions: of those who compete for the ranks, by evaluation.
-        leavers: {hotkey: what the leg added until it left}, in place of its whole leg.
+        leavers: what the leg added to those who left in it until then, in place of its whole leg; of a
+            whole leg, also to those who left before.
         idle: whether up to its end there was an evaluation with nobody to inspect. A trader that is
             known before its first order stands in CHALLENGE, so it would have made a difference.
     """
@@ -68,7 +80,7 @@ class StoredRules:
     events: Sequence[Event] = ()
     scores: Sequence[Scores] = ()
     competitions: Sequence[Scores] = ()
-    leavers: Mapping[str, LedgerDelta] = field(default_factory=dict)
+    leavers: Sequence[Added] = ()
     idle: bool = False
 
 
@@ -101,13 +113,11 @@ class LegStore(Protocol):
         ...
 
     def digests(self, leg: int) -> Mapping[str, tuple[str, int]]:
-        """{hotkey: `orders` and `until_ms`} of a stored leg; {} without it."""
+        """`StoredLedgers.digests` of a leg; {} where it is not stored."""
         ...
 
-    def ledgers(
-        self, leg: int, without: Collection[str] = frozenset()
-    ) -> Mapping[str, StoredTrader]:
-        """{hotkey: its leg}, but for some traders; {} where it is not stored."""
+    def ledgers(self, leg: int) -> StoredLedgers:
+        """A leg's ledgers; none where it is not stored."""
         ...
 
     def rules(self, leg: int) -> StoredRules:
@@ -126,7 +136,7 @@ class LegStore(Protocol):
         """Replace the notes of a stored leg."""
         ...
 
-    def keep_ledgers(self, leg: int, ledgers: Mapping[str, StoredTrader], notes: LegNotes) -> None:
+    def keep_ledgers(self, leg: int, ledgers: StoredLedgers, notes: LegNotes) -> None:
         """Store a leg's ledgers, in place of what was there; its rules are not done then."""
         ...
 

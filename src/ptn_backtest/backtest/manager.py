@@ -8,18 +8,29 @@ from dataclasses import replace
 from functools import cache
 from typing import Literal
 
+import numpy as np
+
 from ptn_backtest.backtest.execution import ParallelizationMode, check_mode, open_execution
-from ptn_backtest.backtest.leg_keeping import LegKeeper, Outcome
+from ptn_backtest.backtest.leg_keeping import LegKeeper, Recalled
 from ptn_backtest.backtest.legs import Leg, LegNotes, LegStore, cut_into_legs
-from ptn_backtest.backtest.network import Network, Progress, RuleSwitches
+from ptn_backtest.backtest.network import Network, RuleSwitches
 from ptn_backtest.backtest.planning import plan_prices
 from ptn_backtest.backtest.watching import NobodyWatches, Watcher
 from ptn_backtest.clock import DAY_MS, NEVER_MS, format_time
-from ptn_backtest.errors import BacktestError, ConfigError
+from ptn_backtest.errors import ConfigError
+from ptn_backtest.ledger.batch import (
+    BuiltLedgers,
+    LedgerBatch,
+    LedgerSettings,
+    in_order,
+    same_work,
+)
+from ptn_backtest.ledger.book import DRAWDOWN
 from ptn_backtest.ledger.checkpoint import PerfLedger
 from ptn_backtest.ledger.estimate import estimated_ticks
-from ptn_backtest.ledger.manager import LedgerSettings, PerfLedgerManager, TraderOutcome, TraderUnit
+from ptn_backtest.ledger.manager import PerfLedgerManager
 from ptn_backtest.ledger.timeline import build_timelines
+from ptn_backtest.ledger.timelines import Traders
 from ptn_backtest.positions.manager import PositionManager, up_to
 from ptn_backtest.prices.candles import CandleSource
 from ptn_backtest.prices.fingerprint import NO_CANDLES, candle_sum
@@ -94,7 +105,8 @@ class BacktestManager:
             ConfigError: the times are out of order.
             MissingCandles: with "error", where a position is open and minute candles are missing.
             ExecutionError: the parallel mode cannot be used here.
-            EarlierOrdersChanged: without `results`, legs are to be done again.
+            LeaversNeeded: without `results`, legs are to be done again, or one is due that holds everybody,
+                and the positions of those who left are not there.
         """
         check_mode(parallel_mode)
         times = tuple(update_times_ms or update_times(start_ms, end_ms, interval_ms))
@@ -102,18 +114,19 @@ class BacktestManager:
         self.update_times_ms = tuple(t_ms for leg in self._legs for t_ms in leg)
         end_ms = self.update_times_ms[-1]
         self.positions = PositionManager(up_to(positions, end_ms))
-        n_traders = len(self.positions.hotkeys)
-        # first of all, so that processes get ready while timelines and prices are made
-        self._execution = open_execution(parallel_mode, candles, n_traders=n_traders)
         self._watcher = watcher or NobodyWatches()
-        self._done: dict[str, tuple[TraderUnit, Outcome]] = {}
+        self._done: tuple[LedgerBatch, list[BuiltLedgers]] | None = None
         self.timings: dict[str, float] = {"ledgers": 0.0, "rules": 0.0}
-        timelines = build_timelines(
-            self.positions.by_hotkey(),
-            account_sizes or {},
-            settings.rulebook,
-            use_slippage=settings.use_slippage,
+        traders = Traders(
+            build_timelines(
+                self.positions.by_hotkey(),
+                account_sizes or {},
+                settings.rulebook,
+                use_slippage=settings.use_slippage,
+            )
         )
+        # before prices are read, so that processes get ready in the meantime
+        self._execution = open_execution(parallel_mode, candles, traders)
         lookback_ms = settings.rulebook.eliminations.closing_price_ms
 
         @cache
@@ -123,16 +136,18 @@ class BacktestManager:
         self.network = Network(settings, closing_price, plagiarism_events)
         self.candles_read = NO_CANDLES
         self._results = results
-        self._keeper = LegKeeper(store, timelines, plagiarism_events, results) if store else None
-        states, failed, notes = (
-            self._keeper.recall(self.network) if self._keeper else ({}, {}, LegNotes())
+        self._keeper = (
+            LegKeeper(store, traders, settings.window_ms, plagiarism_events, results)
+            if store
+            else None
         )
+        recalled = self._keeper.recall(self.network) if self._keeper else Recalled()
         self.n_legs_before = self._keeper.n_done if self._keeper else 0
         n_summed = self.n_legs_before
         if self._keeper and results:
             n_summed, self.candles_read = self._keeper.summed()
         planned = plan_prices(
-            timelines,
+            traders.timelines,
             candles,
             self.update_times_ms,
             after_ms=self._legs[n_summed - 1][-1] if n_summed else None,
@@ -140,12 +155,14 @@ class BacktestManager:
         )
         self.perf_ledger_manager = PerfLedgerManager(
             settings=settings,
-            timelines=timelines,
+            traders=traders,
             prices=planned.table,
             price_rows=planned.rows,
-            states=states,
-            failed=failed,
+            failed=recalled.failed,
         )
+        if recalled.built:
+            self.perf_ledger_manager.keep([recalled.built])
+        notes = recalled.notes
         self.warnings = list(notes.warnings)
         if notes.planned_until_ms != end_ms:
             self.warnings += [each for each in planned.warnings if each not in self.warnings]
@@ -183,8 +200,8 @@ class BacktestManager:
                 "you want to BacktestManager(..., update_times_ms=...)"
             )
         switches = RuleSwitches(run_challenge, run_elimination, run_scoring)
-        progress = self._update_ledgers((t_ms,), switches)
-        self._apply_rules(progress, (t_ms,), switches)
+        batch, built = self._update_ledgers((t_ms,), switches)
+        self._apply_rules(batch, built, switches)
 
     def run(
         self,
@@ -233,46 +250,43 @@ class BacktestManager:
 
     def _run_leg(self, number: int, switches: RuleSwitches) -> None:
         leg = self._legs[number]
-        progress = self._update_ledgers(leg, switches, number)
-        before = {hotkey: one.unit.state for hotkey, one in progress.items()}
-        leavers = self._apply_rules(progress, leg, switches)
+        batch, built = self._update_ledgers(leg, switches, number)
+        leavers = self._apply_rules(batch, built, switches)
         if self._keeper:
-            states = self.perf_ledger_manager.states
-            left = {hotkey: (before[hotkey], outcome) for hotkey, outcome in leavers.items()}
             self._keeper.keep_rules(
-                number, self.network, left, states, run_challenge=switches.run_challenge
+                number,
+                self.network,
+                batch,
+                leavers,
+                self.perf_ledger_manager.states,
+                run_challenge=switches.run_challenge,
             )
 
     def _update_ledgers(
         self, times_ms: Leg, switches: RuleSwitches, leg: int | None = None
-    ) -> dict[str, Progress]:
-        """Continue the ledgers of everybody who is in the network; {hotkey: what that gave}."""
+    ) -> tuple[LedgerBatch, list[BuiltLedgers]]:
+        """Continue the ledgers of everybody who is in the network; the work, and what came of it."""
         begun = time.perf_counter()
         manager = self.perf_ledger_manager
-        units = manager.units(
+        batch = manager.batch(
             times_ms,
             leave_out=self.network.state.eliminations,
             keep_history=switches.need_ledgers or self._keeper is not None,
         )
-        known: dict[str, Outcome] = {}
+        known: Sequence[BuiltLedgers] = ()
         if self._keeper and leg is not None:
-            known = self._keeper.begin(leg, units, self.network)
-        outcomes = self._outcomes(units, known)
-        progress = {}
-        for unit, outcome in zip(units, outcomes, strict=True):
-            hotkey = unit.timeline.miner_hotkey
-            manager.keep(hotkey, outcome)
-            if not isinstance(outcome, BacktestError):
-                progress[hotkey] = Progress(unit, outcome.history, outcome.state)
+            known = self._keeper.begin(leg, batch, self.network)
+        built = in_order(self._built(batch, known))
+        manager.keep(built)
         if leg is not None:
             notes = self._notes(leg)
             if self._keeper:
-                self._keeper.keep_ledgers(leg, units, outcomes, manager.failed, notes)
+                self._keeper.keep_ledgers(leg, batch, built, manager.failed, notes)
         took = time.perf_counter() - begun
         self.timings["ledgers"] += took
         shown = format_time(times_ms[-1])
-        log.debug("ledgers of %d traders at %s after %.3f s", len(progress), shown, took)
-        return progress
+        log.debug("ledgers of %d traders at %s after %.3f s", len(batch), shown, took)
+        return batch, built
 
     def _notes(self, leg: int) -> LegNotes:
         """What was read up to the end of a leg that is being done."""
@@ -290,35 +304,36 @@ class BacktestManager:
         self._candles_until[leg] = self._candles_until[leg - 1].plus(read)
         self.candles_read = self._candles_until[leg]
 
-    def _outcomes(self, units: Sequence[TraderUnit], known: Mapping[str, Outcome]) -> list[Outcome]:
-        """What comes of each unit; what is done when an error ends this is not done again."""
-        done = dict(known)
-        waiting = []
-        for unit in units:
-            hotkey = unit.timeline.miner_hotkey
-            before = self._done_before(unit)
-            if hotkey not in done and before is not None:
-                done[hotkey] = before
-            elif hotkey not in done:
-                waiting.append(unit)
-        ticks = [estimated_ticks(unit) for unit in waiting]
-        self._begin_watching(waiting, sum(ticks))
+    def _built(self, batch: LedgerBatch, known: Sequence[BuiltLedgers]) -> list[BuiltLedgers]:
+        """What comes of a batch; what is done when an error ends this is not done again."""
+        if self._done and not same_work(self._done[0], batch):
+            self._done = None
+        parts = [*known, *(self._done[1] if self._done else ())]
+        over = np.concatenate([np.zeros(0, np.int64), *(part.traders for part in parts)])
+        waiting = batch.part(np.flatnonzero(~np.isin(batch.traders, over)))
+        if not len(waiting):
+            return parts
+        ticks = estimated_ticks(self.perf_ledger_manager.traders.joined, waiting)
+        places = {int(trader): place for place, trader in enumerate(waiting.traders)}
+        done = self._done[1] if self._done else []
+        self._done = batch, done
+        self._begin_watching(waiting, int(ticks.sum()))
         try:
-            update = self.perf_ledger_manager.trader_update
-            for i, outcome in self._execution.map(update, waiting, ticks):
-                hotkey = waiting[i].timeline.miner_hotkey
-                self._done[hotkey] = waiting[i], outcome
-                done[hotkey] = outcome
-                self._watcher.done(ticks[i])
+            update = self.perf_ledger_manager.ledger_update
+            for part in self._execution.map(update, waiting, ticks):
+                done.append(part)
+                parts.append(part)
+                mine = [places[trader] for trader in part.traders.tolist()]
+                self._watcher.done(len(mine), int(ticks[mine].sum()))
         finally:
             self._watcher.end()
-        self._done = {}
-        return [done[unit.timeline.miner_hotkey] for unit in units]
+        self._done = None
+        return parts
 
-    def _begin_watching(self, waiting: Sequence[TraderUnit], ticks: int) -> None:
-        """Tell the watcher how much there is to do: in these units, and as much in later legs."""
+    def _begin_watching(self, waiting: LedgerBatch, ticks: int) -> None:
+        """Tell the watcher how much there is to do: in this batch, and as much in later legs."""
         legs = [leg[-1] for leg in self._legs]
-        until_ms = waiting[0].update_times_ms[-1] if waiting else legs[-1]
+        until_ms = waiting.update_times_ms[-1]
         number = bisect_left(legs, until_ms)
         done_ms = legs[number - 1] if number else self.update_times_ms[0]
         share = (legs[-1] - done_ms) / max(until_ms - done_ms, 1)
@@ -326,37 +341,28 @@ class BacktestManager:
         of_how_many = f"{number + 1} of {len(legs)}"
         self._watcher.begin(of_how_many, len(waiting), int(ticks * share), pids)
 
-    def _done_before(self, unit: TraderUnit) -> Outcome | None:
-        """The outcome of an equal unit, from an update that was not finished."""
-        before, outcome = self._done.get(unit.timeline.miner_hotkey, (None, None))
-        same = (
-            before is not None
-            and before.state is unit.state
-            and before.update_times_ms == unit.update_times_ms
-            and before.keep_history == unit.keep_history
-        )
-        return outcome if same else None
-
     def _apply_rules(
-        self, progress: dict[str, Progress], times_ms: Leg, switches: RuleSwitches
-    ) -> dict[str, TraderOutcome]:
-        """Apply the rules after each update; {hotkey: its ledgers until then} of those who left."""
+        self, batch: LedgerBatch, built: Sequence[BuiltLedgers], switches: RuleSwitches
+    ) -> list[BuiltLedgers]:
+        """Apply the rules after each update; the ledgers, until then, of those who left."""
         begun = time.perf_counter()
+        manager, times_ms = self.perf_ledger_manager, batch.update_times_ms
         done_ms = self.network.state.time_ms
-        schedule = self.network.schedule(progress, times_ms, switches)
-        leavers = {}
+        parts = [(manager.traders.timelines_at(one.traders), one.columns) for one in built]
+        schedule = self.network.schedule(parts, times_ms, switches)
+        leavers = []
         for k, t_ms in enumerate(times_ms):
             if done_ms is not None and t_ms <= done_ms:
                 continue
             for elimination in self.network.evaluate(schedule, k, switches):
                 hotkey = elimination.miner_hotkey
-                unit = replace(progress[hotkey].unit, update_times_ms=times_ms[: k + 1])
-                outcome = self.perf_ledger_manager.update_trader(unit)
-                self.perf_ledger_manager.keep(hotkey, outcome)
-                if isinstance(outcome, BacktestError):
-                    raise outcome  # it went through a longer leg before
-                self.network.close(elimination, unit.timeline, outcome.state)
-                leavers[hotkey] = outcome
+                place = np.searchsorted(batch.traders, manager.traders.places_of([hotkey]))
+                until_then = replace(batch.part(place), update_times_ms=times_ms[: k + 1])
+                leaver = BuiltLedgers(until_then.traders, manager.ledger_update(until_then))
+                manager.keep([leaver])
+                timeline = manager.timelines[hotkey]
+                self.network.close(elimination, timeline, manager.states.loss(hotkey, DRAWDOWN))
+                leavers.append(leaver)
         self.timings["rules"] += time.perf_counter() - begun
         return leavers
 

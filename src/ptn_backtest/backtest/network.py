@@ -5,10 +5,11 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
+from ptn_backtest.ledger.batch import LedgerSettings
+from ptn_backtest.ledger.book import LIQUIDATION
 from ptn_backtest.ledger.breach import Breach
-from ptn_backtest.ledger.history import LedgerHistory
-from ptn_backtest.ledger.manager import LedgerSettings, TraderUnit
-from ptn_backtest.ledger.state import LedgerState
+from ptn_backtest.ledger.columns import LedgerColumns
+from ptn_backtest.ledger.state_columns import TraderLedgers
 from ptn_backtest.ledger.timeline import TraderTimeline
 from ptn_backtest.positions.position import Position
 from ptn_backtest.prices.lookup import FoundPrice
@@ -17,7 +18,7 @@ from ptn_backtest.rules.closed_positions import ClosedPositions, closed_position
 from ptn_backtest.rules.closing import close_positions
 from ptn_backtest.rules.evaluation import evaluate
 from ptn_backtest.rules.events import Elimination, EliminationReason, Event
-from ptn_backtest.rules.record_history import RecordHistory, TraderHistory, record_history
+from ptn_backtest.rules.record_history import RecordHistory, TraderHistories, record_history
 from ptn_backtest.rules.risk_profile import HeldPosition
 from ptn_backtest.rules.scoring import Scores
 from ptn_backtest.rules.standing import NEW_NETWORK, NetworkState
@@ -54,19 +55,17 @@ class Progress:
     """One trader on its way through a schedule of updates.
 
     Attributes:
-        unit: its orders, and where the schedule began.
-        history: its ledgers after each update, where rules look at them.
-        state: after the last update.
+        timeline: its orders.
+        liquidation: the record at which its portfolio reached 0, by the end of the schedule.
     """
 
-    unit: TraderUnit
-    history: LedgerHistory
-    state: LedgerState
+    timeline: TraderTimeline
+    liquidation: Breach | None
 
     @cached_property
     def first_order_ms(self) -> int:
         """Time of the first order."""
-        return self.unit.timeline.first_order_ms
+        return self.timeline.first_order_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ class Schedule:
     """All traders on their way through a schedule of updates.
 
     Attributes:
-        traders: {hotkey: its ledgers after each update}.
+        traders: {hotkey: trader}.
         times_ms: the updates.
         closed: {hotkey: its closed positions}, where rules ask for them.
         records: what scoring asks of the traders after each update, likewise.
@@ -111,13 +110,13 @@ class ScheduledMember(NamedTuple):
     @property
     def liquidation(self) -> Breach | None:
         """The record at which the portfolio reached 0, where it has by now."""
-        lost = self.progress.state.liquidation
+        lost = self.progress.liquidation
         return lost if lost and lost.time_ms <= self.t_ms else None
 
     @property
     def collateral_theta(self) -> float | None:
         """What an account size in force stands for, None before there is one."""
-        timeline = self.progress.unit.timeline
+        timeline = self.progress.timeline
         sizes = timeline.arrays.sizes
         if len(sizes) == 1 or sizes["from_ms"][1] > self.t_ms:
             return None
@@ -165,23 +164,35 @@ class Network:
         return len(self.events), len(self.scores), len(self.competitions)
 
     def schedule(
-        self, traders: Mapping[str, Progress], times_ms: Sequence[int], switches: RuleSwitches
+        self,
+        parts: Sequence[tuple[Sequence[TraderTimeline], LedgerColumns]],
+        times_ms: Sequence[int],
+        switches: RuleSwitches,
     ) -> Schedule:
-        """What these rules will ask of traders that went through these updates."""
-        asked = traders if switches.need_ledgers else {}
-        rules = self.settings.rulebook.scoring
-        new = {h: one.unit.timeline for h, one in asked.items() if h not in self._closed}
-        closed = closed_positions(list(new.values()), rules.risk_profile)
-        self._closed.update(zip(new, closed, strict=True))
-        histories = {
-            hotkey: TraderHistory(
-                timeline=one.unit.timeline,
-                ledgers=one.history,
-                closed=self._closed[hotkey],
-                ended_ms=one.state.liquidated_ms,
+        """What these rules will ask of traders that went through these updates.
+
+        Args:
+            parts: traders, and what the updates left of them.
+            times_ms: the updates.
+            switches: which rules.
+        """
+        traders = {
+            timeline.miner_hotkey: Progress(
+                timeline, TraderLedgers(columns, place, timeline).loss(LIQUIDATION)
             )
-            for hotkey, one in asked.items()
+            for timelines, columns in parts
+            for place, timeline in enumerate(timelines)
         }
+        rules = self.settings.rulebook.scoring
+        asked = parts if switches.need_ledgers else ()
+        everyone = [timeline for timelines, _ in asked for timeline in timelines]
+        new = [timeline for timeline in everyone if timeline.miner_hotkey not in self._closed]
+        closed = closed_positions(new, rules.risk_profile)
+        self._closed.update(zip([one.miner_hotkey for one in new], closed, strict=True))
+        histories = [
+            TraderHistories(timelines, columns, [self._closed[t.miner_hotkey] for t in timelines])
+            for timelines, columns in asked
+        ]
         records = record_history(histories, times_ms, rules)
         return Schedule(traders, times_ms, self._closed, records)
 
@@ -213,10 +224,12 @@ class Network:
             self.scores.append(outcome.scores)
         return outcome.eliminations
 
-    def close(self, elimination: Elimination, timeline: TraderTimeline, state: LedgerState) -> None:
-        """Close what an eliminated trader holds, and note the exact breach from its last state."""
+    def close(
+        self, elimination: Elimination, timeline: TraderTimeline, breach: Breach | None
+    ) -> None:
+        """Close what an eliminated trader holds, and note the exact breach, which its ledgers tell."""
         if elimination.reason in _BY_DRAWDOWN:
-            elimination = replace(elimination, breach=state.breach)
+            elimination = replace(elimination, breach=breach)
         hotkey = elimination.miner_hotkey
         closing = close_positions(
             elimination,

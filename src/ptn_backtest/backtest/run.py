@@ -13,13 +13,14 @@ import pyarrow.compute as pc
 
 from ptn_backtest.backtest.config import BacktestConfig
 from ptn_backtest.backtest.execution import check_mode
-from ptn_backtest.backtest.leg_keeping import EarlierOrdersChanged
+from ptn_backtest.backtest.leg_keeping import LeaversNeeded
 from ptn_backtest.backtest.legs import LegStore
 from ptn_backtest.backtest.loading import Inputs, load_inputs
 from ptn_backtest.backtest.manager import BacktestManager, update_times
 from ptn_backtest.backtest.result import Advance, Liquidation, ReplayedPosition, RunResult
 from ptn_backtest.backtest.watching import Watcher
 from ptn_backtest.errors import ConfigError
+from ptn_backtest.ledger.book import LIQUIDATION
 from ptn_backtest.ledger.checkpoint import PORTFOLIO
 from ptn_backtest.ledger.manager import LedgerSettings, PerfLedgerManager
 from ptn_backtest.positions.accounting import position_states, replay_orders
@@ -92,7 +93,7 @@ def advance_backtest(
     store = open_store(_update_times(config, inputs))
     try:
         manager, timings = _replay(config, rulebook, inputs, watcher, store, results=False)
-    except EarlierOrdersChanged:
+    except LeaversNeeded:
         inputs = load_inputs(config)
         manager, timings = _replay(config, rulebook, inputs, watcher, store)
     network, legs = manager.network, store.legs()
@@ -270,12 +271,13 @@ def _replayed(manager: BacktestManager) -> Iterator[tuple[list[ReplayedPosition]
 
 def liquidations(ledgers: PerfLedgerManager) -> Iterable[Liquidation]:
     """Every portfolio that reached 0, by hotkey."""
-    for hotkey, state in sorted(ledgers.states.items()):
-        if state.liquidated_ms is not None:
-            portfolio = state.ledgers[PORTFOLIO]
+    for hotkey in sorted(ledgers.states):
+        lost = ledgers.states.loss(hotkey, LIQUIDATION)
+        if lost is not None:
+            portfolio = ledgers.states[hotkey].ledgers[PORTFOLIO]
             yield Liquidation(
                 miner_hotkey=hotkey,
-                elimination_ms=state.liquidated_ms,
+                elimination_ms=lost.time_ms,
                 last_known_prices=portfolio.last_known_prices,
                 previous_return=float(portfolio.cps["prev_portfolio_ret"][-1]),
             )

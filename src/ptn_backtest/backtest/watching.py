@@ -18,8 +18,8 @@ class Watcher(Protocol):
         """
         ...
 
-    def done(self, ticks: int) -> None:
-        """One more trader is done, with about so many ticks."""
+    def done(self, n_traders: int, ticks: int) -> None:
+        """So many more traders are done, with about so many ticks."""
         ...
 
     def end(self) -> None:
@@ -33,7 +33,7 @@ class NobodyWatches:
     def begin(self, leg: str, n_traders: int, ticks: int, process_ids: Sequence[int]) -> None:
         """Nothing."""
 
-    def done(self, ticks: int) -> None:
+    def done(self, n_traders: int, ticks: int) -> None:
         """Nothing."""
 
     def end(self) -> None:

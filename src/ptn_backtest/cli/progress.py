@@ -45,11 +45,11 @@ class ProgressBar:
         )
         self._bar.start()
 
-    def done(self, ticks: int) -> None:
+    def done(self, n_traders: int, ticks: int) -> None:
         """Move on."""
         if self._bar is None:
             return
-        self._n_done += 1
+        self._n_done += n_traders
         self._ticks += ticks
         now = time.perf_counter()
         if now - self._measured > _MEMORY_EVERY_S:

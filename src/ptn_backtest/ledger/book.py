@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ptn_backtest.ledger.checkpoint import CHECKPOINT, Checkpoints
+from ptn_backtest.ledger.checkpoint import Checkpoints
 from ptn_backtest.positions.columns import Floats, Ints, Rows
 from ptn_backtest.prices.table import SPARE
 
@@ -118,7 +118,7 @@ MARK = np.dtype([("oldest", np.int64), ("used", np.int64), ("peak", np.float64)]
 """Where a ledger stood after an update; the names of `LEDGER`."""
 
 DRAWDOWN, LIQUIDATION = 0, 1
-"""Places in `Book.losses` and rows of `Book.held`."""
+"""Places in `Book.losses` and columns of `Book.held`."""
 
 LAST_UPDATE, LIQUIDATED, CURSOR, BY_CLOSE, REGROUPED = 0, 1, 2, 3, 4
 """Places in `Book.clock`: time of the last step, time of the liquidation, next event, whether the
@@ -142,8 +142,8 @@ class Book(NamedTuple):
     `cps`: checkpoints (ledgers x capacity). `ledgers`, `pairs`, `holdings`: rows of LEDGER, PAIR and
     HOLDING. `sequence`: positions in the order of products. `open`: those that are open, in it;
     `changed`: those with an order in the batch, ascending. `clock`, `step`: see the names above.
-    `losses`: two rows of LOSS; `held`: what was held at them (2 x positions, HELD). `newest`, `marks`:
-    after each update, every ledger's newest checkpoint and MARK (updates x ledgers; no row where
+    `losses`: two rows of LOSS; `held`: what was held at them (positions x 2, HELD). `newest`, `marks`:
+    every ledger's newest checkpoint and MARK after each update (ledgers x updates; no column where
     nobody asks). Of a block: `values` of every ledger, the first place for the one before the block;
     `worth` of one position at its candles and at all ticks; `changes` of one ledger.
     """
@@ -164,53 +164,3 @@ class Book(NamedTuple):
     values: Floats
     worth: Floats
     changes: Floats
-
-
-def new_book(
-    n_ledgers: int,
-    n_pairs: int,
-    n_positions: int,
-    *,
-    capacity: int,
-    n_kept: int,
-    drawdown_limit: float,
-    window_ms: int,
-) -> Book:
-    """A book without any record.
-
-    Args:
-        n_ledgers: the portfolio's, and one per pair where they are built.
-        n_pairs: pairs traded.
-        n_positions: positions.
-        capacity: room for checkpoints in each ledger.
-        n_kept: updates after which every ledger's newest checkpoint is kept.
-        drawdown_limit: percent.
-        window_ms: time that checkpoints may cover.
-    """
-    book = Book(
-        cps=np.zeros((n_ledgers, capacity), dtype=CHECKPOINT),
-        ledgers=np.zeros(n_ledgers, dtype=LEDGER),
-        pairs=np.zeros(n_pairs, dtype=PAIR),
-        holdings=np.zeros(n_positions, dtype=HOLDING),
-        sequence=np.arange(n_positions, dtype=np.int64),
-        open=np.zeros(n_positions, dtype=np.int64),
-        changed=np.zeros(n_positions, dtype=np.int64),
-        clock=np.array([NONE_MS, NONE_MS, 0, 0, 1], dtype=np.int64),
-        step=np.zeros(4, dtype=np.int64),
-        losses=np.zeros(2, dtype=LOSS),
-        held=np.zeros((2, n_positions), dtype=HELD),
-        newest=np.zeros((n_kept, n_ledgers), dtype=CHECKPOINT),
-        marks=np.zeros((n_kept, n_ledgers), dtype=MARK),
-        values=np.empty((n_ledgers, BLOCK + GROUP)),
-        worth=np.empty((2, BLOCK + GROUP)),
-        changes=np.empty((4, BLOCK // 4)),
-    )
-    book.losses["limit_percent"] = (drawdown_limit, 100.0)
-    book.losses["window_ms"] = window_ms
-    book.losses["time_ms"] = NONE_MS
-    book.ledgers["peak"] = 1.0
-    book.ledgers["peak_left"] = True
-    book.pairs["price_ms"] = NONE_MS
-    book.pairs["before_ms"] = NONE_MS
-    book.holdings["carry_until_ms"] = NONE_MS
-    return book

@@ -1,35 +1,96 @@
-"""From a timeline and prices to ledgers: state in, state out."""
+"""From timelines and prices to ledgers: columns in, columns out; and for one trader, state to state."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ptn_backtest.clock import format_time
-from ptn_backtest.errors import LedgerError
-from ptn_backtest.ledger.book import (
-    CURSOR,
-    DRAWDOWN,
-    LAST_UPDATE,
-    LIQUIDATION,
-    NONE_MS,
-    Book,
-    new_book,
-)
-from ptn_backtest.ledger.breach import DRAWDOWN_LIMIT, Breach, HeldAtBreach
-from ptn_backtest.ledger.checkpoint import (
-    CHECKPOINT_MS,
-    PORTFOLIO,
-    WINDOW_MS,
-    LastKnownPrices,
-    PerfLedger,
-    one_after_the_other,
-    words,
-)
-from ptn_backtest.ledger.history import LedgerHistory, after_no_change, book_history
+from ptn_backtest.ledger.book import LAST_UPDATE, NONE_MS
+from ptn_backtest.ledger.books import Books, new_books
+from ptn_backtest.ledger.breach import DRAWDOWN_LIMIT
+from ptn_backtest.ledger.checkpoint import CHECKPOINT_MS, WINDOW_MS
+from ptn_backtest.ledger.columns import LedgerColumns, Resumed, columns_of, resume
+from ptn_backtest.ledger.history import LedgerHistory
 from ptn_backtest.ledger.kernel import run_updates
 from ptn_backtest.ledger.state import NEW, LedgerState
+from ptn_backtest.ledger.state_columns import TraderLedgers, state_columns
 from ptn_backtest.ledger.timeline import TraderTimeline
+from ptn_backtest.ledger.timelines import Timelines, joined
+from ptn_backtest.positions.columns import Ints
+from ptn_backtest.positions.recorded_orders import spans
 from ptn_backtest.prices.table import PriceTable
+
+
+def build_ledgers(
+    timelines: Timelines,
+    traders: Ints,
+    prices: PriceTable,
+    price_rows: Ints,
+    update_times_ms: Sequence[int],
+    before: Sequence[Resumed] = (),
+    *,
+    portfolio_only: bool = False,
+    window_ms: int = WINDOW_MS,
+    drawdown_limit: float = DRAWDOWN_LIMIT,
+    keep_history: bool = False,
+) -> LedgerColumns:
+    """Build the ledgers of several traders, or continue them, through these update times.
+
+    Args:
+        timelines: orders; those after an update time are not known to it.
+        traders: whose ledgers, by their places in the timelines.
+        prices: candles of every pair from the traders' last updates on.
+        price_rows: row in `prices` of every pair of the timelines, one trader's after the other.
+        update_times_ms: ascending; those up to a trader's last update change nothing of it.
+        before: where traders go on; the others are new.
+        portfolio_only: build no ledgers by pair (the portfolio's then differs slightly, quirk 10).
+        window_ms: time that a ledger's checkpoints may cover.
+        drawdown_limit: percent; the first record that reaches it is kept.
+        keep_history: also keep what each update left.
+
+    Returns:
+        What the updates left, in the order of `traders`.
+    """
+    times_ms = np.array(update_times_ms, dtype=np.int64)
+    books = new_books(
+        timelines,
+        traders,
+        portfolio_only=portfolio_only,
+        capacity=_capacity(timelines, traders, times_ms, before),
+        n_kept=len(times_ms) if keep_history else 0,
+        drawdown_limit=drawdown_limit,
+        window_ms=window_ms,
+    )
+    for columns, sources, places in before:
+        resume(books, timelines, traders, columns, sources, places)
+    _find_prices(books, timelines, traders, prices, price_rows)
+    run_updates(books, timelines, traders, prices, times_ms, window_ms)
+    return columns_of(books)
+
+
+def _capacity(
+    timelines: Timelines, traders: Ints, times_ms: Ints, before: Sequence[Resumed]
+) -> int:
+    """Room for the checkpoints of any of these ledgers."""
+    if not len(times_ms):
+        return max((int(one.columns.ledgers["used"].max(initial=0)) for one in before), default=0)
+    begin_ms = timelines.events["time_ms"][timelines.begins["order"][traders]]
+    kept = 0
+    for columns, sources, places in before:
+        last_ms = columns.clock[sources, LAST_UPDATE]
+        begin_ms[places] = np.where(last_ms == NONE_MS, begin_ms[places], last_ms)
+        rows = columns.ledgers
+        kept = max(kept, int((rows["used"] - rows["oldest"]).max(initial=0)))
+    longest_ms = max(0, int((times_ms[-1] - begin_ms).max(initial=0)))
+    return kept + longest_ms // CHECKPOINT_MS + 3
+
+
+def _find_prices(
+    books: Books, timelines: Timelines, traders: Ints, prices: PriceTable, price_rows: Ints
+) -> None:
+    begins = timelines.begins["pair"]
+    rows = price_rows[spans(begins[traders], begins[traders + 1])]
+    books.pairs["row"] = rows
+    books.pairs["session"] = prices.rows["session_first"][rows]
 
 
 def update_ledgers(
@@ -88,143 +149,19 @@ def advance_ledgers(
     Raises:
         LedgerError: the timeline has other orders before the last update than the state saw.
     """
-    times = [t for t in update_times_ms if t > (state.last_update_ms or 0)]
-    if not times or state.liquidated_ms is not None:
-        done = update_times_ms if keep_history else ()
-        return state, after_no_change(state, done, LedgerHistory())
-    names = [PORTFOLIO]
-    if not portfolio_only:
-        names += [pair.trade_pair_id for pair in timeline.pairs]
-    begin_ms = state.last_update_ms or timeline.first_order_ms
-    kept = max((len(ledger.cps) for ledger in state.ledgers.values()), default=0)
-    book = new_book(
-        len(names),
-        len(timeline.pairs),
-        len(timeline.positions),
-        capacity=kept + max(0, times[-1] - begin_ms) // CHECKPOINT_MS + 3,
-        n_kept=len(times) if keep_history else 0,
-        drawdown_limit=drawdown_limit,
+    only = np.zeros(1, dtype=np.int64)
+    before = [] if state.last_update_ms is None else [state_columns(state, timeline)]
+    columns = build_ledgers(
+        joined([timeline]),
+        only,
+        prices,
+        np.array([price_rows[pair.trade_pair_id] for pair in timeline.pairs], dtype=np.int64),
+        update_times_ms,
+        [Resumed(one, only, only) for one in before],
+        portfolio_only=portfolio_only,
         window_ms=window_ms,
+        drawdown_limit=drawdown_limit,
+        keep_history=keep_history,
     )
-    if state.last_update_ms is not None:
-        _restore(book, timeline, state, names, state.last_update_ms)
-    rows = [price_rows[pair.trade_pair_id] for pair in timeline.pairs]
-    book.pairs["row"] = rows
-    book.pairs["session"] = prices.rows["session_first"][rows]
-    run_updates(book, timeline.arrays, prices, np.array(times, dtype=np.int64), window_ms)
-    after = _close_book(timeline, book, state, names, window_ms)
-    if not keep_history:
-        return after, LedgerHistory()
-    done = update_times_ms[: -len(times)]
-    return after, after_no_change(state, done, book_history(book, names, times))
-
-
-def _restore(
-    book: Book,
-    timeline: TraderTimeline,
-    state: LedgerState,
-    names: Sequence[str],
-    last_update_ms: int,
-) -> None:
-    events = timeline.arrays.events
-    seen = int(np.searchsorted(events["time_ms"], last_update_ms, side="right"))
-    if seen != state.orders_seen:
-        raise LedgerError(
-            f"trader {timeline.miner_hotkey}: {seen} orders up to {format_time(last_update_ms)}, "
-            f"but the state was built from {state.orders_seen}; build its ledgers anew"
-        )
-    book.clock[LAST_UPDATE] = last_update_ms
-    book.clock[CURSOR] = seen
-    if state.breach:
-        book.losses["time_ms"][DRAWDOWN] = state.breach.time_ms
-    n_positions = len(timeline.positions)
-    book.holdings["known"] = np.bincount(events["position"][:seen], minlength=n_positions)
-    for i, name in enumerate(names):
-        ledger = state.ledgers.get(name)
-        if ledger is not None:
-            words(book.cps)[i, : len(ledger.cps)] = words(ledger.cps)
-            book.ledgers["used"][i] = len(ledger.cps)
-            book.ledgers["init_ms"][i] = ledger.initialization_time_ms
-            book.ledgers["peak"][i] = ledger.max_return
-    prices = state.ledgers[PORTFOLIO].last_known_prices
-    for row, pair in zip(book.pairs, timeline.pairs, strict=True):
-        if pair.trade_pair_id in prices:
-            row["price"], row["price_ms"] = prices[pair.trade_pair_id]
-        if f"{pair.trade_pair_id}_prev" in prices:
-            row["before"], row["before_ms"] = prices[f"{pair.trade_pair_id}_prev"]
-    entries = [state.carry_cache.get(one.position_uuid) for one in timeline.positions]
-    asked = [i for i, entry in enumerate(entries) if entry is not None]
-    known = [entry for entry in entries if entry is not None]
-    book.holdings["carry"][asked] = [fee for fee, _ in known]
-    book.holdings["carry_until_ms"][asked] = [until_ms for _, until_ms in known]
-
-
-def _close_book(
-    timeline: TraderTimeline,
-    book: Book,
-    before: LedgerState,
-    names: Sequence[str],
-    window_ms: int,
-) -> LedgerState:
-    last_update_ms, orders_seen = int(book.clock[LAST_UPDATE]), int(book.clock[CURSOR])
-    if last_update_ms == NONE_MS:
-        return NEW
-    ledgers = {
-        name: PerfLedger(
-            initialization_time_ms=int(row["init_ms"]),
-            max_return=float(row["peak"]),
-            cps=one_after_the_other([book.cps[i, row["oldest"] : row["used"]]]),
-            last_known_prices=_last_known_prices(timeline, book) if name == PORTFOLIO else {},
-            target_ledger_window_ms=window_ms,
-        )
-        for i, (name, row) in enumerate(zip(names, book.ledgers, strict=True))
-        if row["used"] > 0
-    }
-    asked = np.flatnonzero(book.holdings["carry_until_ms"] != NONE_MS)
-    entries = (book.holdings[name][asked].tolist() for name in ("carry", "carry_until_ms"))
-    uuids = [timeline.positions[i].position_uuid for i in asked.tolist()]
-    return LedgerState(
-        ledgers=ledgers,
-        carry_cache=dict(zip(uuids, zip(*entries, strict=True), strict=True)),
-        last_update_ms=last_update_ms,
-        orders_seen=orders_seen,
-        breach=_breach(timeline, book, DRAWDOWN, before.breach),
-        liquidation=_breach(timeline, book, LIQUIDATION, None),
-    )
-
-
-def _breach(
-    timeline: TraderTimeline, book: Book, which: int, before: Breach | None
-) -> Breach | None:
-    """What the kernel noted; a breach from before is known already."""
-    loss = book.losses[which]
-    time_ms = int(loss["time_ms"])
-    if time_ms == NONE_MS or (before and before.time_ms == time_ms):
-        return None if time_ms == NONE_MS else before
-    return Breach(
-        time_ms=time_ms,
-        value=float(loss["value"]),
-        peak=float(loss["peak"]),
-        positions=tuple(
-            HeldAtBreach(
-                position_uuid=position.position_uuid,
-                trade_pair_id=position.trade_pair.trade_pair_id,
-                leverage=float(row["leverage"]),
-                price=float(row["price"]),
-                candle_ms=None if row["price_ms"] == NONE_MS else int(row["price_ms"]),
-                return_at_close=float(row["value"]),
-            )
-            for row, position in zip(book.held[which], timeline.positions, strict=True)
-            if row["open"]
-        ),
-    )
-
-
-def _last_known_prices(timeline: TraderTimeline, book: Book) -> LastKnownPrices:
-    prices: LastKnownPrices = {}
-    for row, pair in zip(book.pairs, timeline.pairs, strict=True):
-        if row["price_ms"] != NONE_MS:
-            prices[pair.trade_pair_id] = (float(row["price"]), int(row["price_ms"]))
-        if row["before_ms"] != NONE_MS:
-            prices[f"{pair.trade_pair_id}_prev"] = (float(row["before"]), int(row["before_ms"]))
-    return prices
+    after = TraderLedgers(columns, 0, timeline)
+    return after.state(), after.history(update_times_ms) if keep_history else LedgerHistory()

@@ -111,6 +111,11 @@ def words(cps: Checkpoints) -> NDArray[np.int64]:
     return numbers
 
 
+def checkpoints_at(cps: Checkpoints, places: NDArray[np.int64]) -> Checkpoints:
+    """A new array of those at these places."""
+    return words(cps)[places].view(CHECKPOINT)[:, 0]
+
+
 def one_after_the_other(parts: Sequence[Checkpoints]) -> Checkpoints:
     """A new array of all of them."""
     if not parts:

@@ -20,6 +20,7 @@ from ptn_backtest.ledger.book import (
     REGROUPED,
     Book,
 )
+from ptn_backtest.ledger.books import Books, book_of
 from ptn_backtest.ledger.losses import forget_dropped, liquidate, watch_drawdown
 from ptn_backtest.ledger.places import expect_candles
 from ptn_backtest.ledger.recording import (
@@ -38,6 +39,7 @@ from ptn_backtest.ledger.sequence import (
 )
 from ptn_backtest.ledger.ticks import walk_ticks
 from ptn_backtest.ledger.timeline import Timeline
+from ptn_backtest.ledger.timelines import Timelines, timeline_of
 from ptn_backtest.ledger.valuing import (
     ask_fees,
     is_closed,
@@ -51,30 +53,49 @@ from ptn_backtest.prices.table import PriceTable
 
 @compiled
 def run_updates(
-    book: Book, timeline: Timeline, prices: PriceTable, update_times_ms: Ints, window_ms: int
+    books: Books,
+    timelines: Timelines,
+    traders: Ints,
+    prices: PriceTable,
+    update_times_ms: Ints,
+    window_ms: int,
 ) -> None:
-    """Continue the ledgers to each update time in turn; stop at a liquidation.
+    """Continue the ledgers of one trader after the other to each update time in turn.
 
     Args:
-        book: state; changed in place. With one ledger only the portfolio's is built.
-        timeline: the trader's orders; those after an update time are not known to it.
+        books: state; changed in place. With one ledger only the portfolio's is built.
+        timelines: orders; those after an update time are not known to it.
+        traders: whose books they are, by their places in the timelines.
         prices: candles and market hours.
-        update_times_ms: ascending.
+        update_times_ms: ascending; those up to a trader's last update change nothing.
         window_ms: time that checkpoints may cover.
     """
+    for k in range(len(traders)):
+        timeline = timeline_of(timelines, traders[k])
+        _run(book_of(books, k), timeline, prices, update_times_ms, window_ms)
+
+
+@inlined
+def _run(
+    book: Book, timeline: Timeline, prices: PriceTable, update_times_ms: Ints, window_ms: int
+) -> None:
+    """Continue a trader's ledgers; they end with a liquidation."""
     _take_up(book, timeline)
     for k in range(len(update_times_ms)):
-        if book.clock[LIQUIDATED] == NONE_MS:
-            _update(book, timeline, prices, update_times_ms[k])
+        until_ms = update_times_ms[k]
+        if book.clock[LIQUIDATED] == NONE_MS and until_ms > book.clock[LAST_UPDATE]:
+            _update(book, timeline, prices, until_ms)
             drop_old_checkpoints(book, window_ms)
             forget_dropped(book)
-        if k < len(book.marks):
+        if k < book.marks.shape[1]:
             _keep(book, k)
 
 
 @inlined
 def _take_up(book: Book, timeline: Timeline) -> None:
     """Derive from the orders known so far what the steps then keep up to date."""
+    for i in range(len(book.sequence)):
+        book.sequence[i] = i
     for i in range(len(book.holdings)):
         holding = book.holdings[i]
         holding.pair = timeline.columns.positions[i].pair
@@ -97,10 +118,10 @@ def _note_trade(book: Book, i: int) -> None:
 def _keep(book: Book, k: int) -> None:
     """Keep what update k left of every ledger; checkpoints before the newest never change again."""
     for ledger in range(len(book.ledgers)):
-        row, mark = book.ledgers[ledger], book.marks[k, ledger]
+        row, mark = book.ledgers[ledger], book.marks[ledger, k]
         mark.oldest, mark.used, mark.peak = row.oldest, row.used, row.peak
         if row.used > 0:
-            copy_checkpoint(book.newest[k, ledger], book.cps[ledger, row.used - 1])
+            copy_checkpoint(book.newest[ledger, k], book.cps[ledger, row.used - 1])
 
 
 @inlined

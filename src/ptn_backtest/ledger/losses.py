@@ -72,7 +72,7 @@ def note(
     loss = book.losses[which]
     loss.time_ms, loss.value, loss.peak = at_ms, value, peak
     for i in range(len(book.holdings)):
-        holding, held = book.holdings[i], book.held[which, i]
+        holding, held = book.holdings[i], book.held[i, which]
         held.open = is_open(timeline, i, holding.known)
         if not held.open:
             continue

@@ -20,17 +20,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from ptn_backtest.backtest.legs import Leg, LegNotes, StoredRules, StoredTrader
+from ptn_backtest.backtest.legs import Leg, LegNotes, StoredLedgers, StoredRules
 from ptn_backtest.errors import ConfigError
 from ptn_backtest.prices.fingerprint import CandleSum
 from ptn_backtest.results import rule_tables
 from ptn_backtest.results.parquet import read_table, write_table
-from ptn_backtest.results.stored_legs import TRADERS, delta_rows, deltas_of, trader_rows, traders_of
+from ptn_backtest.results.stored_legs import TRADERS, added_of, leaver_rows, ledger_rows, ledgers_of
 from ptn_backtest.results.stored_scores import evaluations, read_scores
 from ptn_backtest.rules.standing import NetworkState
 
 STATES = "states"
-STATES_VERSION = 2
+STATES_VERSION = 3
 
 _PLAN = "plan.json"
 _NOTES = "notes.json"
@@ -99,11 +99,9 @@ class StateFolder:
         columns = [column.to_pylist() for column in table.columns]
         return {hotkey: (digest, ms) for hotkey, digest, ms in zip(*columns, strict=True)}
 
-    def ledgers(
-        self, leg: int, without: Collection[str] = frozenset()
-    ) -> Mapping[str, StoredTrader]:
-        """{hotkey: its leg}, but for some traders; {} where it is not stored."""
-        return traders_of(self._traders(leg, "ledgers"), without)
+    def ledgers(self, leg: int) -> StoredLedgers:
+        """A leg's ledgers; none where it is not stored."""
+        return ledgers_of(self._traders(leg, "ledgers"))
 
     def notes(self, leg: int) -> LegNotes:
         """What was read up to the end of a stored leg."""
@@ -129,7 +127,7 @@ class StateFolder:
             events=rule_tables.read_events(part),
             scores=scores,
             competitions=competitions,
-            leavers=deltas_of(self._traders(leg, "rules")),
+            leavers=added_of(self._traders(leg, "rules")),
             idle=about["idle"],
         )
 
@@ -138,11 +136,11 @@ class StateFolder:
         about = self._read_json(self._part(leg, "rules") / "state.json")
         return StoredRules(state=NetworkState.from_dict(about["state"]), idle=about["idle"])
 
-    def keep_ledgers(self, leg: int, ledgers: Mapping[str, StoredTrader], notes: LegNotes) -> None:
+    def keep_ledgers(self, leg: int, ledgers: StoredLedgers, notes: LegNotes) -> None:
         """Store a leg's ledgers; its rules, and those of all later legs, are to be done then."""
         self._forget_rules(leg)
         with self._replacing(leg, "ledgers") as folder:
-            _write_traders(folder, trader_rows(ledgers))
+            _write_traders(folder, ledger_rows(ledgers))
             _write_notes(folder, notes)
 
     def keep_notes(self, leg: int, notes: LegNotes) -> None:
@@ -160,7 +158,7 @@ class StateFolder:
             # buckets are told by the events of the whole run, which a leg need not have
             scores = rule_tables.score_table(rules.scores, rules.competitions, ())
             write_table(scores, folder / "scores.parquet")
-            _write_traders(folder, delta_rows(rules.leavers))
+            _write_traders(folder, leaver_rows(rules.leavers))
 
     def _part(self, leg: int, name: str) -> Path:
         return self.folder / f"{leg:04}.{name}"

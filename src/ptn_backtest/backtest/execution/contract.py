@@ -4,8 +4,13 @@ from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import Protocol
 
-from ptn_backtest.errors import BacktestError
-from ptn_backtest.ledger.manager import TraderOutcome, TraderUnit, TraderUpdate
+import numpy as np
+
+from ptn_backtest.ledger.batch import BuiltLedgers, LedgerBatch, LedgerUpdate
+from ptn_backtest.positions.columns import Ints
+
+TICKS_AT_ONCE = 5_000_000
+"""What SERIAL does before it tells of it: about a twentieth of a second."""
 
 
 class ParallelizationMode(IntEnum):
@@ -17,19 +22,17 @@ class ParallelizationMode(IntEnum):
 
 
 class Execution(Protocol):
-    """Maps a pure function over traders' units of work."""
+    """Maps a pure function over traders, in parts of a batch."""
 
-    def map(
-        self, update: TraderUpdate, units: Sequence[TraderUnit], ticks: Sequence[int]
-    ) -> Iterator[tuple[int, TraderOutcome | BacktestError]]:
-        """(place among the units, outcome) of each unit, as they are done: in any order.
+    def map(self, update: LedgerUpdate, batch: LedgerBatch, ticks: Ints) -> Iterator[BuiltLedgers]:
+        """What came of each part of the batch, as they are done: in any order.
 
         What came before an error, or before an interruption, is valid.
 
         Args:
             update: the function.
-            units: what it is called with.
-            ticks: estimated work of each, by which it is split (`ledger.estimate`).
+            batch: what it is called with, in parts.
+            ticks: estimated work of each trader, by which it is split (`ledger.estimate`).
 
         Raises:
             ExecutionError: the rest cannot be done.
@@ -46,14 +49,13 @@ class Execution(Protocol):
 
 
 class Serial:
-    """SERIAL: one trader after the other, in this process."""
+    """SERIAL: one part after the other, in this process."""
 
-    def map(
-        self, update: TraderUpdate, units: Sequence[TraderUnit], ticks: Sequence[int]
-    ) -> Iterator[tuple[int, TraderOutcome | BacktestError]]:
-        """In the order of the units."""
-        del ticks
-        return enumerate(map(update, units))
+    def map(self, update: LedgerUpdate, batch: LedgerBatch, ticks: Ints) -> Iterator[BuiltLedgers]:
+        """In the order of the traders."""
+        for places in cut_evenly(ticks, 1 + int(ticks.sum()) // TICKS_AT_ONCE):
+            part = batch.part(places)
+            yield BuiltLedgers(part.traders, update(part))
 
     def process_ids(self) -> Sequence[int]:
         """None."""
@@ -61,3 +63,14 @@ class Serial:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def cut_evenly(ticks: Ints, n_parts: int) -> list[Ints]:
+    """Places of traders in at most so many stretches of about equal work, none of them empty.
+
+    A trader with more work than a part is a part of its own, or at the end of one.
+    """
+    work = ticks + 1  # those without ticks have to be looked at, too
+    middle = np.cumsum(work) - work // 2
+    part = middle * n_parts // (work.sum() + 1)
+    return np.split(np.arange(len(ticks)), np.flatnonzero(np.diff(part)) + 1) if len(ticks) else []

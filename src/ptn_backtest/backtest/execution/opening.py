@@ -1,6 +1,7 @@
 """From a parallel mode to what carries it out."""
 
 from ptn_backtest.backtest.execution.contract import Execution, ParallelizationMode, Serial
+from ptn_backtest.ledger.timelines import Traders
 from ptn_backtest.prices.candles import CandleSource
 
 
@@ -19,14 +20,16 @@ def check_mode(mode: ParallelizationMode) -> None:
 
 
 def open_execution(
-    mode: ParallelizationMode, candles: CandleSource, *, n_traders: int
+    mode: ParallelizationMode,
+    candles: CandleSource,
+    traders: Traders,
 ) -> Execution:
     """What carries a mode out; to be closed.
 
     Args:
         mode: the mode.
         candles: where the prices of the replay come from.
-        n_traders: how many units there will be at most.
+        traders: whose ledgers will be built.
 
     Raises:
         ExecutionError: the mode cannot be used here.
@@ -36,9 +39,9 @@ def open_execution(
             Processes,
         )
 
-        return Processes(n_traders)
+        return Processes(traders)
     if mode is ParallelizationMode.PYSPARK:
         from ptn_backtest.backtest.execution.spark import Spark  # noqa: PLC0415 - an extra
 
-        return Spark(candles)
+        return Spark(candles, traders)
     return Serial()

@@ -1,4 +1,4 @@
-"""Processes that run a function on numbered units, and what happens when one of them dies."""
+"""Processes that run a function on batches of numbered units, and what happens when one dies."""
 
 import contextlib
 import logging
@@ -52,7 +52,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a worker is given: numbers of units, and where the list of them lies."""
+    """What a worker is given: numbers of units, and where what they are lies."""
 
     numbers: tuple[int, ...]
     place: Place
@@ -64,12 +64,12 @@ class Answer:
 
     Attributes:
         numbers: of its units.
-        results: where the list of results lies in the worker's arena; None after a fault.
+        result: where the result lies in the worker's arena; None after a fault.
         fault: an exception that the function let through.
     """
 
     numbers: tuple[int, ...]
-    results: Place | None
+    result: Place | None
     fault: BaseException | None = None
 
 
@@ -126,17 +126,17 @@ class WorkerPool:
     def map(
         self,
         function: Callable[[Any], Any],
-        unit_of: Callable[[int], Any],
+        units_of: Callable[[Sequence[int]], Any],
         batches: Sequence[Sequence[int]],
         name_of: Callable[[int], str],
-    ) -> Iterator[tuple[int, Any]]:
-        """(number of a unit, result) as they are done.
+    ) -> Iterator[tuple[Sequence[int], Any]]:
+        """(numbers of units, result) as they are done.
 
         Args:
-            function: importable, and pure: a unit may be tried twice. The last one is kept in
-                shared memory, so that handing in the same object again costs nothing.
-            unit_of: what it is called with, by number; asked for when it is given to a worker.
-                Arrays that the map before this one gave are not copied.
+            function: importable, and pure: units may be tried twice, in other batches. The last one
+                is kept in shared memory, so that handing in the same object again costs nothing.
+            units_of: what it is called with, by the units' numbers; asked for when they are given to
+                a worker. Arrays that the map before this one gave are not copied.
             batches: the units' numbers, in the order in which they are begun; a worker is given
                 a batch at a time.
             name_of: a unit by its name, for messages.
@@ -153,7 +153,12 @@ class WorkerPool:
         waiting = deque(tuple(batch) for batch in batches)
         try:
             yield from _Mapping(
-                self._workers, task, (shared.arena, given, self._earlier), unit_of, waiting, name_of
+                self._workers,
+                task,
+                (shared.arena, given, self._earlier),
+                units_of,
+                waiting,
+                name_of,
             ).answers()
         finally:
             given.close()
@@ -206,7 +211,7 @@ class _Mapping:
         workers: who works; one that dies is replaced in the list.
         task: what they are told.
         arenas: of the function, of the units, and of results that units may be made of.
-        unit_of: a unit by its number.
+        units_of: what a worker is called with, by numbers.
         waiting: batches that nobody has in hand.
         name_of: a unit by its name.
         deaths: {number: how many workers died at this unit}.
@@ -218,7 +223,7 @@ class _Mapping:
     workers: list[_Worker]
     task: Task
     arenas: tuple[Arena, Arena, Sequence[Arena]]
-    unit_of: Callable[[int], Any]
+    units_of: Callable[[Sequence[int]], Any]
     waiting: deque[tuple[int, ...]]
     name_of: Callable[[int], str]
     deaths: dict[int, int] = field(default_factory=dict)
@@ -226,7 +231,7 @@ class _Mapping:
     n_missing: int = 0
     early_deaths: int = 0
 
-    def answers(self) -> Iterator[tuple[int, Any]]:
+    def answers(self) -> Iterator[tuple[Sequence[int], Any]]:
         """Hand out units and take results until all are done."""
         self.n_units = self.n_missing = sum(map(len, self.waiting))
         for worker in self.workers:
@@ -239,20 +244,19 @@ class _Mapping:
                 if answer is None:
                     self._replace(worker)
                 else:
-                    yield from self._take(worker, answer)
+                    yield answer.numbers, self._take(worker, answer)
 
-    def _take(self, worker: _Worker, answer: Answer) -> Iterator[tuple[int, Any]]:
+    def _take(self, worker: _Worker, answer: Answer) -> Any:  # noqa: ANN401 - what was computed
         worker.in_hand.remove(answer.numbers)
         if answer.fault is not None:
             raise answer.fault
-        if worker.results is None or answer.results is None:
+        if worker.results is None or answer.result is None:
             raise ExecutionError(
                 f"no result of {self.name_of(answer.numbers[0])}; please report it"
             )
         self._hand_out(worker)
-        results = worker.results.get(answer.results)
-        self.n_missing -= len(results)
-        return zip(answer.numbers, results, strict=True)
+        self.n_missing -= len(answer.numbers)
+        return worker.results.get(answer.result)
 
     def _hand_out(self, worker: _Worker) -> None:
         """Give the worker what it may have in hand."""
@@ -264,8 +268,7 @@ class _Mapping:
             while self.waiting and len(worker.in_hand) < _AHEAD:
                 numbers = self.waiting.popleft()
                 worker.in_hand.append(numbers)
-                units = [self.unit_of(number) for number in numbers]
-                worker.line.send(Batch(numbers, given.put(units, earlier)))
+                worker.line.send(Batch(numbers, given.put(self.units_of(numbers), earlier)))
 
     def _replace(self, dead: _Worker) -> None:
         """A new worker for one that died, with the unit that it was at to be tried again."""

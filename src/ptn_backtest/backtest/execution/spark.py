@@ -5,7 +5,6 @@ choose a cluster.
 """
 
 import contextlib
-import heapq
 import importlib.util
 import logging
 import os
@@ -16,17 +15,22 @@ import tempfile
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from ptn_backtest.backtest.execution.spark_tasks import RESULT_FIELDS, Job, run_rows
+from ptn_backtest.backtest.execution.contract import cut_evenly
+from ptn_backtest.backtest.execution.spark_tasks import RESULT_FIELDS, Job, read_columns, run_rows
 from ptn_backtest.clock import NEVER_MS
-from ptn_backtest.errors import BacktestError, ExecutionError
-from ptn_backtest.ledger.manager import TraderOutcome, TraderUnit, TraderUpdate
-from ptn_backtest.ledger.timeline import open_ranges
+from ptn_backtest.errors import ExecutionError
+from ptn_backtest.ledger.batch import BuiltLedgers, LedgerBatch, LedgerUpdate
+from ptn_backtest.ledger.columns import LedgerColumns
+from ptn_backtest.ledger.timeline import TraderTimeline, open_ranges
+from ptn_backtest.ledger.timelines import Traders
+from ptn_backtest.positions.columns import Ints
 from ptn_backtest.prices.candles import CandleSource, Timespan
 from ptn_backtest.prices.store import CandleStore
 
@@ -72,45 +76,47 @@ class Spark:
     `close`.
     """
 
-    def __init__(self, candles: CandleSource) -> None:
+    def __init__(self, candles: CandleSource, traders: Traders) -> None:
         """Find or make a session.
 
         Args:
             candles: a store is read by the executors where it lies; anything else is first written
                 as a store to a temporary folder, which the executors must be able to read.
+            traders: whose ledgers will be built.
 
         Raises:
             ExecutionError: there is no pyspark or Java, or the cluster cannot be reached.
         """
         require_spark()
         self._candles = candles
+        self._traders = traders
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._written_until_ms = -NEVER_MS
         session = _active_session()
         self._ours = session is None
         self._session = _new_session() if session is None else session
 
-    def map(
-        self, update: TraderUpdate, units: Sequence[TraderUnit], ticks: Sequence[int]
-    ) -> Iterator[tuple[int, TraderOutcome | BacktestError]]:
-        """A Spark job per task, many at once; a task's outcomes come when it is over.
+    def map(self, update: LedgerUpdate, batch: LedgerBatch, ticks: Ints) -> Iterator[BuiltLedgers]:
+        """A Spark job per part, many at once; its ledgers come when it is over.
 
         Jobs of their own, because all that Spark Connect says of a job is its end: so results and
         progress come bit by bit, and a result need not fit the driver as a whole.
         """
-        if not units:
+        if not len(batch):
             return
-        job = Job(update.settings, self._store_place(units))
-        tasks = split_evenly(ticks)
+        job = Job(update.settings, self._store_place(batch))
+        parts = cut_evenly(ticks, max(MIN_TASKS, int(ticks.sum()) // TICKS_PER_TASK))
         tag = f"ptn-backtest-{uuid.uuid4()}"
-        with ThreadPoolExecutor(min(len(tasks), JOBS_AT_ONCE), "ptn-backtest-spark") as threads:
-            running = [threads.submit(self._run_task, job, units, task, tag) for task in tasks]
+        with ThreadPoolExecutor(min(len(parts), JOBS_AT_ONCE), "ptn-backtest-spark") as threads:
+            running = {
+                threads.submit(self._run_part, job, batch.part(places), tag): batch.traders[places]
+                for places in parts
+            }
             try:
                 for done in as_completed(running):
-                    for row in done.result().to_pylist():
-                        yield row["number"], pickle.loads(row["outcome"])  # noqa: S301 - our own
+                    yield BuiltLedgers(running[done], done.result())
             finally:
-                self._interrupt(running, tag)
+                self._interrupt(list(running), tag)
 
     def process_ids(self) -> Sequence[int]:
         """None of this machine."""
@@ -125,14 +131,13 @@ class Spark:
             self._ours = False
             self._session.stop()
 
-    def _run_task(
-        self, job: Job, units: Sequence[TraderUnit], numbers: Sequence[int], tag: str
-    ) -> pa.Table:
-        """The outcomes of these units, as `run_rows` made them on an executor."""
+    def _run_part(self, job: Job, part: LedgerBatch, tag: str) -> LedgerColumns:
+        """What an executor made of a part."""
         self._session.addTag(tag)  # of this thread
         try:
-            frame = self._session.createDataFrame(unit_rows(units, numbers)).coalesce(1)
-            outcomes: pa.Table = frame.mapInArrow(partial(run_rows, job), RESULT_FIELDS).toArrow()
+            timelines = self._traders.timelines_at(part.traders)
+            frame = self._session.createDataFrame(part_row(timelines, part)).coalesce(1)
+            (row,) = frame.mapInArrow(partial(run_rows, job), RESULT_FIELDS).toArrow().to_pylist()
         except Exception as fault:
             raise ExecutionError(
                 f"the Spark job failed: {_last_line(fault)}. Executors need ptn-backtest "
@@ -140,9 +145,9 @@ class Spark:
             ) from fault
         finally:
             self._session.removeTag(tag)
-        return outcomes
+        return read_columns(row)
 
-    def _interrupt(self, running: "Sequence[Future[pa.Table]]", tag: str) -> None:
+    def _interrupt(self, running: "Sequence[Future[LedgerColumns]]", tag: str) -> None:
         """End the jobs that still run, because the work was stopped."""
         for each in running:
             each.cancel()
@@ -152,7 +157,7 @@ class Spark:
             with contextlib.suppress(Exception):
                 self._session.interruptTag(tag)
 
-    def _store_place(self, units: Sequence[TraderUnit]) -> str:
+    def _store_place(self, batch: LedgerBatch) -> str:
         """The candle store's folder or URL; other candles are written as one first."""
         if isinstance(self._candles, CandleStore):
             root = self._candles.root
@@ -160,35 +165,29 @@ class Spark:
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="ptn-backtest-candles-")
         folder = Path(self._folder.name) / "candles"
-        end_ms = max(unit.update_times_ms[-1] for unit in units)
+        end_ms = batch.update_times_ms[-1]
         if end_ms > self._written_until_ms:
-            ranges = open_ranges((unit.timeline for unit in units), end_ms)
+            ranges = open_ranges(self._traders.timelines.values(), end_ms)
             spans = {pair: (mine[0][0], end_ms) for pair, mine in ranges.items()}
             write_store(folder, self._candles, spans)
             self._written_until_ms = end_ms
         return str(folder)
 
 
-def split_evenly(ticks: Sequence[int]) -> list[list[int]]:
-    """Numbers of the units of each task, so that all tasks have about equal work."""
-    tasks: list[list[int]] = [[] for _ in range(min(len(ticks), _n_tasks(sum(ticks))))]
-    by_work = [(0, place) for place in range(len(tasks))]
-    for number in sorted(range(len(ticks)), key=lambda i: -ticks[i]):
-        work, least = by_work[0]
-        tasks[least].append(number)
-        heapq.heapreplace(by_work, (work + ticks[number] + 1, least))
-    return tasks
+def part_row(timelines: Sequence[TraderTimeline], part: LedgerBatch) -> pa.Table:
+    """A row that tells an executor all that it needs of some traders, but for candles.
 
-
-def _n_tasks(ticks: int) -> int:
-    return max(MIN_TASKS, ticks // TICKS_PER_TASK)
-
-
-def unit_rows(units: Sequence[TraderUnit], numbers: Sequence[int]) -> pa.Table:
-    """A row for each of these units: its number, and the unit itself."""
-    pickled = [pickle.dumps(units[number].without_orders(), 5) for number in numbers]
+    Args:
+        timelines: of the part's traders; that which is read of them are arrays.
+        part: of a batch.
+    """
+    light = [replace(timeline, positions=()) for timeline in timelines]
     return pa.table(
-        {"number": pa.array(numbers, pa.int64()), "unit": pa.array(pickled, pa.binary())}
+        {
+            "first": pa.array([part.traders[0]], pa.int64()),
+            "n_traders": pa.array([len(part)], pa.int64()),
+            "part": pa.array([pickle.dumps((light, part.alone()), 5)], pa.binary()),
+        }
     )
 
 

@@ -1,20 +1,25 @@
-"""What runs on Spark's executors: rows in, rows out, candles from the store by its path."""
+"""What runs on Spark's executors: traders in, columns out, candles from the store by its path."""
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from ptn_backtest.ledger.manager import LedgerSettings, TraderUnit, TraderUpdate
-from ptn_backtest.ledger.timeline import open_ranges
+from ptn_backtest.ledger.batch import LedgerBatch, LedgerSettings, LedgerUpdate, rows_of_pairs
+from ptn_backtest.ledger.book import LAST_UPDATE, NONE_MS
+from ptn_backtest.ledger.columns import LedgerColumns
+from ptn_backtest.ledger.timeline import TraderTimeline, open_ranges
+from ptn_backtest.ledger.timelines import joined
 from ptn_backtest.ledger.windows import second_windows
 from ptn_backtest.prices.store import CandleStore
 from ptn_backtest.prices.table import price_table
 from ptn_backtest.trade_pairs import TradePair
 
-RESULT_FIELDS = "number long, outcome binary"
-"""Columns of the result, as Spark writes them."""
+RESULT_FIELDS = ", ".join(f"{name} binary" for name in LedgerColumns._fields)
+"""Columns of the result, as Spark writes them: the arrays of `LedgerColumns`, as NumPy stores them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,46 +40,60 @@ def run_rows(job: Job, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordB
 
     Args:
         job: what every task is told.
-        batches: columns number and unit, as `spark.unit_rows` made them.
+        batches: a column part, as `spark.part_row` made it.
 
     Returns:
-        A batch for every trader: number, outcome.
+        A row for every part: `RESULT_FIELDS`.
 
     Raises:
         RuntimeError: a trader, by name, met a fault of ours; Spark tries the task again.
     """
-    units: dict[int, TraderUnit] = {}
-    for batch in batches:
-        for row in batch.to_pylist():
-            units[row["number"]] = pickle.loads(row["unit"])  # noqa: S301 - pickled by our own code
-    if not units:
-        return
-    update = _update_of(job, list(units.values()))
-    for number, unit in units.items():
-        try:
-            outcome = update(unit)
-        except Exception as fault:
-            raise RuntimeError(f"trader {unit.timeline.miner_hotkey}: {fault!r}") from fault
-        yield pa.RecordBatch.from_pydict(
-            {"number": [number], "outcome": [pickle.dumps(outcome, 5)]}
-        )
+    for rows in batches:
+        for row in rows.to_pylist():
+            timelines, part = pickle.loads(row["part"])  # noqa: S301 - by our own code
+            columns = _built(_update_of(job, timelines, part), timelines, part)
+            arrays = {name: [array.dumps()] for name, array in columns._asdict().items()}
+            yield pa.RecordBatch.from_pydict(arrays)
 
 
-def _update_of(job: Job, units: list[TraderUnit]) -> TraderUpdate:
+def read_columns(row: Mapping[str, Any]) -> LedgerColumns:
+    """The columns of a row of the result."""
+    arrays = {name: pickle.loads(data) for name, data in row.items()}  # noqa: S301 - by our own code
+    return LedgerColumns(**arrays)
+
+
+def _built(
+    update: LedgerUpdate, timelines: Sequence[TraderTimeline], part: LedgerBatch
+) -> LedgerColumns:
+    try:
+        return update(part)
+    except Exception:
+        for place, timeline in enumerate(timelines):  # whose fault it is
+            try:
+                update(part.part([place]))
+            except Exception as fault:
+                raise RuntimeError(f"trader {timeline.miner_hotkey}: {fault!r}") from fault
+        raise
+
+
+def _update_of(job: Job, timelines: Sequence[TraderTimeline], part: LedgerBatch) -> LedgerUpdate:
     """The update, with the candles that these traders need."""
+    last_ms = np.full(len(part), NONE_MS)
+    for columns, sources, places in part.before:
+        last_ms[places] = columns.clock[sources, LAST_UPDATE]
+    begun = last_ms != NONE_MS
     # a step begins where the state ends, with second candles
-    states = [unit.state.last_update_ms for unit in units]
-    times_ms = sorted({*units[0].update_times_ms, *(ms for ms in states if ms is not None)})
-    timelines = [unit.timeline for unit in units]
+    times_ms = sorted({*part.update_times_ms, *last_ms[begun].tolist()})
     # candles from where the first of them goes on
-    begins = zip(states, timelines, strict=True)
-    from_ms = min(t.first_order_ms if ms is None else ms for ms, t in begins)
+    first_ms = [timeline.first_order_ms for timeline in timelines]
+    from_ms = int(np.where(begun, last_ms, first_ms).min())
     opened = open_ranges(timelines, times_ms[-1], from_ms)
     needs = {pair: (held[0][0], times_ms[-1]) for pair, held in opened.items() if held}
     pairs = [TradePair.from_trade_pair_id(pair) for pair in opened]
     windows = second_windows(timelines, times_ms, from_ms)
-    return TraderUpdate(
+    return LedgerUpdate(
         job.settings,
+        joined(timelines),
         price_table(CandleStore(job.store), pairs, needs, windows),
-        {pair: row for row, pair in enumerate(opened)},
+        rows_of_pairs(timelines, {pair: row for row, pair in enumerate(opened)}),
     )

@@ -48,7 +48,7 @@ def _answer(
     function: Callable[[Any], Any], batch: Batch, given: Arena, results: Arena, *earlier: Arena
 ) -> Answer:
     try:
-        done = [function(unit) for unit in given.get(batch.place, earlier)]
+        done = function(given.get(batch.place, earlier))
         return Answer(batch.numbers, results.put(done))
     except Exception as fault:  # noqa: BLE001 - it is raised again in the pool's process
         fault.add_note(traceback.format_exc())

@@ -1,0 +1,137 @@
+"""The working memory of many traders: one allocation for all of their books."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ptn_backtest.compiled import inlined
+from ptn_backtest.ledger.book import (
+    BLOCK,
+    GROUP,
+    HELD,
+    HOLDING,
+    LEDGER,
+    LOSS,
+    MARK,
+    NONE_MS,
+    PAIR,
+    Book,
+)
+from ptn_backtest.ledger.checkpoint import CHECKPOINT, Checkpoints
+from ptn_backtest.ledger.timelines import Timelines
+from ptn_backtest.positions.columns import Floats, Ints, Rows
+
+BEGIN = np.dtype([("ledger", np.int64), ("pair", np.int64), ("position", np.int64)])
+"""Where a trader's ledgers, pairs and positions begin."""
+
+
+class Books(NamedTuple):
+    """`Book` of several traders: arrays hold that of one trader after the other.
+
+    `begins`: a BEGIN for each trader, and one for the end. `clock`, `losses`: a row per trader.
+    `sequence`, `open`, `changed`, `step`, and what belongs to a block, are used by one trader after
+    the other.
+    """
+
+    begins: Rows
+    cps: Checkpoints
+    ledgers: Rows
+    pairs: Rows
+    holdings: Rows
+    sequence: Ints
+    open: Ints
+    changed: Ints
+    clock: Ints
+    step: Ints
+    losses: Rows
+    held: Rows
+    newest: Checkpoints
+    marks: Rows
+    values: Floats
+    worth: Floats
+    changes: Floats
+
+
+def new_books(
+    timelines: Timelines,
+    traders: Ints,
+    *,
+    portfolio_only: bool,
+    capacity: int,
+    n_kept: int,
+    drawdown_limit: float,
+    window_ms: int,
+) -> Books:
+    """Books without any record.
+
+    Args:
+        timelines: orders.
+        traders: whose books, by their places in the timelines.
+        portfolio_only: no ledgers by pair.
+        capacity: room for checkpoints in each ledger.
+        n_kept: updates after which every ledger's newest checkpoint is kept.
+        drawdown_limit: percent.
+        window_ms: time that checkpoints may cover.
+    """
+    n_pairs, n_positions = (
+        np.diff(timelines.begins[name])[traders] for name in ("pair", "position")
+    )
+    counts = (np.ones_like(n_pairs) if portfolio_only else 1 + n_pairs, n_pairs, n_positions)
+    begins = np.zeros(len(traders) + 1, dtype=BEGIN)
+    for name, count in zip(BEGIN.names or (), counts, strict=True):
+        begins[name][1:] = np.cumsum(count)
+    n_ledgers, n_pairs_in_all, n_positions_in_all = begins[-1].item()
+    most_ledgers, most_positions = (int(n.max(initial=1)) for n in (counts[0], n_positions))
+    books = Books(
+        begins=begins,
+        cps=np.zeros((n_ledgers, capacity), dtype=CHECKPOINT),
+        ledgers=np.zeros(n_ledgers, dtype=LEDGER),
+        pairs=np.zeros(n_pairs_in_all, dtype=PAIR),
+        holdings=np.zeros(n_positions_in_all, dtype=HOLDING),
+        sequence=np.zeros(most_positions, dtype=np.int64),
+        open=np.zeros(most_positions, dtype=np.int64),
+        changed=np.zeros(most_positions, dtype=np.int64),
+        clock=np.tile(np.array([NONE_MS, NONE_MS, 0, 0, 1], dtype=np.int64), (len(traders), 1)),
+        step=np.zeros(4, dtype=np.int64),
+        losses=np.zeros((len(traders), 2), dtype=LOSS),
+        held=np.zeros((n_positions_in_all, 2), dtype=HELD),
+        newest=np.zeros((n_ledgers, n_kept), dtype=CHECKPOINT),
+        marks=np.zeros((n_ledgers, n_kept), dtype=MARK),
+        values=np.empty((most_ledgers, BLOCK + GROUP)),
+        worth=np.empty((2, BLOCK + GROUP)),
+        changes=np.empty((4, BLOCK // 4)),
+    )
+    books.losses["limit_percent"] = (drawdown_limit, 100.0)
+    books.losses["window_ms"] = window_ms
+    books.losses["time_ms"] = NONE_MS
+    books.ledgers["peak"] = 1.0
+    books.ledgers["peak_left"] = True
+    books.pairs["price_ms"] = NONE_MS
+    books.pairs["before_ms"] = NONE_MS
+    books.holdings["carry_until_ms"] = NONE_MS
+    return books
+
+
+@inlined
+def book_of(books: Books, trader: int) -> Book:
+    """The book of the trader at a place."""
+    begin, end = books.begins[trader], books.begins[trader + 1]
+    n_positions = end.position - begin.position
+    return Book(
+        books.cps[begin.ledger : end.ledger],
+        books.ledgers[begin.ledger : end.ledger],
+        books.pairs[begin.pair : end.pair],
+        books.holdings[begin.position : end.position],
+        books.sequence[:n_positions],
+        books.open[:n_positions],
+        books.changed[:n_positions],
+        books.clock[trader],
+        books.step,
+        books.losses[trader],
+        books.held[begin.position : end.position],
+        books.newest[begin.ledger : end.ledger],
+        books.marks[begin.ledger : end.ledger],
+        books.values,
+        books.worth,
+        books.changes,
+    )

@@ -1,0 +1,121 @@
+"""The timelines of many traders, one after the other, for compiled code to go through."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from ptn_backtest.compiled import inlined
+from ptn_backtest.ledger.timeline import Timeline, TraderTimeline
+from ptn_backtest.positions.accounting import Accounts
+from ptn_backtest.positions.columns import (
+    AccountingRules,
+    Ints,
+    PositionColumns,
+    Rows,
+    stacked,
+)
+
+SPAN = np.dtype(
+    [("pair", np.int64), ("position", np.int64), ("order", np.int64), ("size", np.int64)]
+)
+"""Where a trader's pairs, positions, orders and account sizes begin."""
+
+
+class Timelines(NamedTuple):
+    """`Timeline` of several traders: each array holds that of one trader after the other.
+
+    Indices in them are counted from a trader's own first row. `begins`: a SPAN for each trader, and
+    one for the end; pairs have no array here.
+    """
+
+    begins: Rows
+    columns: PositionColumns
+    accounts: Accounts
+    rules: AccountingRules
+    events: Rows
+    sizes: Rows
+    by_close: Ints
+    by_stored: Ints
+
+
+class Traders:
+    """All traders of a replay, by hotkey: their places are those that batches and columns tell.
+
+    Attributes:
+        timelines: {hotkey: orders}.
+        hotkeys: ascending.
+        places: {hotkey: its place}.
+    """
+
+    def __init__(self, timelines: Mapping[str, TraderTimeline]) -> None:
+        """In any order."""
+        self.timelines = {hotkey: timelines[hotkey] for hotkey in sorted(timelines)}
+        self.hotkeys = tuple(self.timelines)
+        self.places = {hotkey: place for place, hotkey in enumerate(self.hotkeys)}
+
+    @cached_property
+    def joined(self) -> Timelines:
+        """All orders."""
+        return joined(list(self.timelines.values()))
+
+    def hotkeys_at(self, places: Ints) -> list[str]:
+        """The hotkeys of some traders."""
+        return [self.hotkeys[place] for place in places.tolist()]
+
+    def timelines_at(self, places: Ints) -> list[TraderTimeline]:
+        """The orders of some traders."""
+        return [self.timelines[hotkey] for hotkey in self.hotkeys_at(places)]
+
+    def places_of(self, hotkeys: Iterable[str]) -> Ints:
+        """The places of some traders."""
+        return np.array([self.places[hotkey] for hotkey in hotkeys], dtype=np.int64)
+
+
+def joined(traders: Sequence[TraderTimeline]) -> Timelines:
+    """The timelines of these traders, at least one, in this order."""
+    parts = [trader.arrays for trader in traders]
+    begins = np.zeros(len(parts) + 1, dtype=SPAN)
+    begins["pair"][1:] = np.cumsum([len(trader.pairs) for trader in traders])
+    begins["position"][1:] = np.cumsum([len(part.by_stored) for part in parts])
+    begins["order"][1:] = np.cumsum([len(part.events) for part in parts])
+    begins["size"][1:] = np.cumsum([len(part.sizes) for part in parts])
+    return Timelines(
+        begins=begins,
+        columns=PositionColumns(
+            stacked([part.columns.positions for part in parts]),
+            stacked([part.columns.orders for part in parts]),
+        ),
+        accounts=Accounts(
+            stacked([part.accounts.after for part in parts]),
+            stacked([part.accounts.bounds for part in parts]),
+        ),
+        rules=parts[0].rules,
+        events=stacked([part.events for part in parts]),
+        sizes=stacked([part.sizes for part in parts]),
+        by_close=stacked([part.by_close for part in parts]),
+        by_stored=stacked([part.by_stored for part in parts]),
+    )
+
+
+@inlined
+def timeline_of(timelines: Timelines, trader: int) -> Timeline:
+    """The timeline of the trader at a place."""
+    begin, end = timelines.begins[trader], timelines.begins[trader + 1]
+    columns, accounts = timelines.columns, timelines.accounts
+    return Timeline(
+        PositionColumns(
+            columns.positions[begin.position : end.position],
+            columns.orders[begin.order : end.order],
+        ),
+        Accounts(
+            accounts.after[begin.order : end.order],
+            accounts.bounds[begin.position : end.position],
+        ),
+        timelines.rules,
+        timelines.events[begin.order : end.order],
+        timelines.sizes[begin.size : end.size],
+        timelines.by_close[begin.position : end.position],
+        timelines.by_stored[begin.position : end.position],
+    )
