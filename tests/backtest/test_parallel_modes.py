@@ -23,7 +23,13 @@ from ptn_backtest.backtest.run import run_backtest
 from ptn_backtest.bundles.bundle import read_bundle
 from ptn_backtest.clock import DAY_MS, MINUTE_MS
 from ptn_backtest.errors import ExecutionError
-from ptn_backtest.ledger.batch import BuiltLedgers, LedgerBatch, LedgerSettings, in_order
+from ptn_backtest.ledger.batch import (
+    BuiltLedgers,
+    LedgerBatch,
+    LedgerSettings,
+    PackedUpdate,
+    in_order,
+)
 from ptn_backtest.ledger.columns import Resumed
 from ptn_backtest.ledger.estimate import estimated_ticks
 from ptn_backtest.ledger.state import LedgerState
@@ -267,7 +273,7 @@ def test_how_traders_are_put_together_makes_no_difference(positions, candles):
     times_ms = (START_MS + DAY_MS, START_MS + DAY_MS + MINUTE_MS)
     manager.update(times_ms[:1])
     batch = manager.batch(times_ms, keep_history=True)
-    whole = manager.ledger_update(batch)
+    whole = PackedUpdate(manager.ledger_update)(batch)
     parts = [batch.part(places) for places in ([0, 2], [1], list(range(3, len(batch))))]
     built = [BuiltLedgers(part.traders, manager.ledger_update(part)) for part in parts[::-1]]
     (together,) = in_order(built)

@@ -147,6 +147,18 @@ class LedgerUpdate:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class PackedUpdate:
+    """`LedgerUpdate` for another process to call: its columns have no room in between."""
+
+    update: LedgerUpdate
+
+    def __call__(self, batch: LedgerBatch) -> LedgerColumns:
+        """What the update leaves of the batch's traders."""
+        columns = self.update(batch)
+        return taken(columns, np.arange(columns.n_traders))
+
+
 def rows_of_pairs(timelines: Sequence[TraderTimeline], price_rows: Mapping[str, int]) -> Ints:
     """The row in a price table of every pair of these traders, one trader's after the other.
 

@@ -23,9 +23,9 @@ class LedgerColumns(NamedTuple):
     """What updates left of several traders: the rows of `Books` that outlive them.
 
     `begins`, `clock`, `ledgers`, `pairs`, `holdings`, `losses`, `held`: as there. `cps`: checkpoints of
-    all ledgers, one ledger after the other, each with all from the first that it had when these
-    updates began; `cps_begin` tells where each ledger's begin, and where the last one's end; those in
-    the window are `oldest` to before `used` of them. `newest`, `marks`: each ledger's newest checkpoint
+    all ledgers, one ledger after the other, maybe with room between them. A ledger's begin at its
+    `cps_begin`, with the first that it had when these updates began; it has `used` of them, and those
+    from `oldest` on are in the window. `newest`, `marks`: each ledger's newest checkpoint
     and `book.MARK` after each update (ledgers x updates), where somebody asked for them.
     """
 
@@ -45,6 +45,12 @@ class LedgerColumns(NamedTuple):
     def n_traders(self) -> int:
         """How many traders they are of."""
         return len(self.clock)
+
+    @property
+    def cps_end(self) -> Ints:
+        """Where each ledger's checkpoints end."""
+        ends: Ints = self.cps_begin + self.ledgers["used"]
+        return ends
 
     def without_history(self) -> "LedgerColumns":
         """The same, without what each update left."""
@@ -69,9 +75,7 @@ class Resumed(NamedTuple):
 
 
 def columns_of(books: Books) -> LedgerColumns:
-    """What is left of books that are done."""
-    used, capacity = books.ledgers["used"], books.cps.shape[1]
-    first = np.arange(len(used)) * capacity
+    """What is left of books that are done; nothing is copied."""
     return LedgerColumns(
         begins=books.begins,
         clock=books.clock,
@@ -80,22 +84,22 @@ def columns_of(books: Books) -> LedgerColumns:
         holdings=books.holdings,
         losses=books.losses,
         held=books.held,
-        cps_begin=np.concatenate(([0], np.cumsum(used))),
-        cps=checkpoints_at(books.cps.reshape(-1), spans(first, first + used)),
+        cps_begin=np.arange(len(books.ledgers)) * books.cps.shape[1],
+        cps=books.cps.reshape(-1),
         newest=books.newest,
         marks=books.marks,
     )
 
 
 def taken(columns: LedgerColumns, traders: Ints) -> LedgerColumns:
-    """A copy of these traders' columns, by their places, in this order."""
+    """A copy of these traders' columns, by their places, in this order, without room in between."""
     begins, rows = np.zeros(len(traders) + 1, dtype=BEGIN), {}
     for name in BEGIN.names or ():
         first, last = columns.begins[name][traders], columns.begins[name][traders + 1]
         rows[name] = spans(first, last)
         begins[name][1:] = np.cumsum(last - first)
     ledgers = rows["ledger"]
-    first, last = columns.cps_begin[ledgers], columns.cps_begin[ledgers + 1]
+    first, n_cps = columns.cps_begin[ledgers], columns.ledgers["used"][ledgers]
     return LedgerColumns(
         begins=begins,
         clock=columns.clock[traders],
@@ -104,8 +108,8 @@ def taken(columns: LedgerColumns, traders: Ints) -> LedgerColumns:
         holdings=columns.holdings[rows["position"]],
         losses=columns.losses[traders],
         held=columns.held[rows["position"]],
-        cps_begin=np.concatenate(([0], np.cumsum(last - first))),
-        cps=checkpoints_at(columns.cps, spans(first, last)),
+        cps_begin=np.cumsum(n_cps) - n_cps,
+        cps=checkpoints_at(columns.cps, spans(first, first + n_cps)),
         newest=columns.newest[ledgers],
         marks=columns.marks[ledgers],
     )
@@ -123,13 +127,14 @@ def side_by_side(parts: Sequence[LedgerColumns]) -> LedgerColumns:
             part.begins[name][1:] + end for part, end in zip(parts, ends[:-1, i], strict=True)
         ]
         begins[name][1:] = np.concatenate(shifted)
-    counts = np.concatenate([np.diff(part.cps_begin) for part in parts])
+    n_cps = np.cumsum([0, *(len(part.cps) for part in parts)]).tolist()
+    cps_begin = map(np.add, (part.cps_begin for part in parts), n_cps)
     arrays = {
         name: stacked([getattr(part, name) for part in parts])
         for name in LedgerColumns._fields
         if name not in ("begins", "cps_begin")
     }
-    return LedgerColumns(begins=begins, cps_begin=np.append(0, np.cumsum(counts)), **arrays)
+    return LedgerColumns(begins=begins, cps_begin=np.concatenate(list(cps_begin)), **arrays)
 
 
 def lowest_mdds(columns: LedgerColumns, ledgers: Ints) -> Floats:

@@ -73,7 +73,7 @@ def deltas_of(
     ledgers = np.flatnonzero(after.ledgers["used"] > 0)
     added = np.zeros(len(ledgers), dtype=ADDED)
     added["kept"] = _kept(before, after)[ledgers]
-    added["added"] = np.diff(after.cps_begin)[ledgers] - added["kept"]
+    added["added"] = after.ledgers["used"][ledgers] - added["kept"]
     added["init_ms"] = after.ledgers["init_ms"][ledgers]
     first = after.cps_begin[ledgers] + added["kept"]
     marks, newest = after.marks[ledgers], words(after.newest[ledgers])
@@ -103,7 +103,7 @@ def with_updates(columns: LedgerColumns, n_updates: int = 1) -> LedgerColumns:
     marks = np.zeros((len(ledgers), n_updates), dtype=columns.marks.dtype)
     for name in marks.dtype.names or ():
         marks[name] = ledgers[name][:, None]
-    closing = _closing(words(columns.cps), columns.cps_begin[:-1], marks)
+    closing = _closing(words(columns.cps), columns.cps_begin, marks)
     return columns._replace(newest=closing.view(CHECKPOINT)[..., 0], marks=marks)
 
 
@@ -152,8 +152,8 @@ def ledgers_after(
         drawdown_limit=0.0,
         window_ms=window_ms,
     )
-    cps, ends = _chained(books.begins, before, stretches)
-    columns = columns_of(books)._replace(cps=cps, cps_begin=np.concatenate(([0], ends)))
+    cps, cps_begin = _chained(books.begins, before, stretches)
+    columns = columns_of(books)._replace(cps=cps, cps_begin=cps_begin)
     newest_stretch = np.zeros(len(traders), dtype=np.int64)
     for number, stretch in enumerate(stretches):
         newest_stretch[stretch.places] = number
@@ -182,7 +182,7 @@ class _Source(NamedTuple):
 def _chained(
     begins: Rows, before: Sequence[Resumed], stretches: Sequence[Stretch]
 ) -> tuple[Checkpoints, Ints]:
-    """The checkpoints of all ledgers, one after the other, and where those of each end.
+    """The checkpoints of all ledgers, one after the other, and where those of each begin.
 
     From the last stretch backwards: what it does not have itself lies in the window of the one before.
     """
@@ -211,18 +211,18 @@ def _chained(
     counts = np.zeros(n_ledgers, dtype=np.int64)
     for rows, _, first, end in found:
         counts[rows] += end - first
-    ends = np.cumsum(counts)
-    joined, at = np.zeros(int(counts.sum()), dtype=CHECKPOINT), ends - counts
+    begin = np.cumsum(counts) - counts
+    joined, at = np.zeros(int(counts.sum()), dtype=CHECKPOINT), begin.copy()
     for rows, cps, first, end in reversed(found):
         words(joined)[spans(at[rows], at[rows] + end - first)] = words(cps)[spans(first, end)]
         at[rows] += end - first
-    return joined, ends
+    return joined, begin
 
 
 def _source_before(begins: Rows, before: Resumed) -> _Source:
     columns = before.columns
     rows, there = _matched(begins, before.places, columns.begins, before.sources)
-    first, end = columns.cps_begin[there], columns.cps_begin[there + 1]
+    first, end = columns.cps_begin[there], columns.cps_end[there]
     return _Source(
         rows, columns.cps, first, end, np.zeros_like(rows), columns.ledgers["oldest"][there]
     )

@@ -67,11 +67,11 @@ class TraderLedgers(NamedTuple):
     def history(self, times_ms: Sequence[int]) -> LedgerHistory:
         """The ledgers after each of the updates, whose times these are."""
         columns, mine = self.columns, self.of("ledger")
-        begins = columns.cps_begin[mine.start : mine.stop + 1]
+        begins, ends = columns.cps_begin[mine].tolist(), columns.cps_end[mine].tolist()
         return LedgerHistory(
             times_ms=tuple(times_ms),
             names=self.names,
-            cps=tuple(np.split(columns.cps[begins[0] : begins[-1]], begins[1:-1] - begins[0])),
+            cps=tuple(columns.cps[i:j] for i, j in zip(begins, ends, strict=True)),
             newest=columns.newest[mine],
             marks=columns.marks[mine],
             init_ms=tuple(columns.ledgers["init_ms"][mine].tolist()),

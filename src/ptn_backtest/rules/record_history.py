@@ -150,8 +150,8 @@ class _Window:
 
     def _days(self, ledgers: Ints) -> DayTable:
         """The days of these ledgers, by trader."""
-        begins = self.columns.cps_begin
-        bounds = zip(begins[ledgers].tolist(), begins[ledgers + 1].tolist(), strict=True)
+        begins, ends = self.columns.cps_begin[ledgers], self.columns.cps_end[ledgers]
+        bounds = zip(begins.tolist(), ends.tolist(), strict=True)
         cps = [self.columns.cps[begin:end] for begin, end in bounds]
         return day_table(list(zip(self.trader[ledgers].tolist(), cps, strict=True)))
 

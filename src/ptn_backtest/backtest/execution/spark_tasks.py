@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ptn_backtest.ledger.batch import LedgerBatch, LedgerSettings, LedgerUpdate, rows_of_pairs
+from ptn_backtest.ledger.batch import (
+    LedgerBatch,
+    LedgerSettings,
+    LedgerUpdate,
+    PackedUpdate,
+    rows_of_pairs,
+)
 from ptn_backtest.ledger.book import LAST_UPDATE, NONE_MS
 from ptn_backtest.ledger.columns import LedgerColumns
 from ptn_backtest.ledger.timeline import TraderTimeline, open_ranges
@@ -51,7 +57,8 @@ def run_rows(job: Job, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordB
     for rows in batches:
         for row in rows.to_pylist():
             timelines, part = pickle.loads(row["part"])  # noqa: S301 - by our own code
-            columns = _built(_update_of(job, timelines, part), timelines, part)
+            update = PackedUpdate(_update_of(job, timelines, part))
+            columns = _built(update, timelines, part)
             arrays = {name: [array.dumps()] for name, array in columns._asdict().items()}
             yield pa.RecordBatch.from_pydict(arrays)
 
@@ -63,7 +70,7 @@ def read_columns(row: Mapping[str, Any]) -> LedgerColumns:
 
 
 def _built(
-    update: LedgerUpdate, timelines: Sequence[TraderTimeline], part: LedgerBatch
+    update: PackedUpdate, timelines: Sequence[TraderTimeline], part: LedgerBatch
 ) -> LedgerColumns:
     try:
         return update(part)
