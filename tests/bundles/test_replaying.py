@@ -3,7 +3,6 @@
 import json
 import math
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -11,10 +10,7 @@ from ptn_backtest.bundles.bundle import read_bundle
 from ptn_backtest.bundles.replay import Results, replay_bundle
 from ptn_backtest.clock import HOUR_MS, MINUTE_MS
 from ptn_backtest.errors import LedgerError
-from ptn_backtest.ledger.builder import advance_ledgers
-from ptn_backtest.ledger.history import LedgerHistory
-from ptn_backtest.ledger.state import LedgerState
-from ptn_backtest.ledger.timeline import TraderTimeline
+from ptn_backtest.ledger.states import LedgerStates
 from tests.bundles.made_bundles import (
     ALICE,
     BOB,
@@ -220,14 +216,10 @@ def test_a_trader_that_fails_is_told_and_the_others_go_on(
 ) -> None:
     found = read_bundle(write_bundle(tmp_path))
 
-    def fails_for_alice(
-        timeline: TraderTimeline, *others: Any, **settings: Any
-    ) -> tuple[LedgerState, LedgerHistory]:
-        if timeline.miner_hotkey == ALICE:
-            raise LedgerError("no ledger for Alice")
-        return advance_ledgers(timeline, *others, **settings)
+    def fails_for_alice(_: LedgerStates, hotkey: str) -> LedgerError | None:
+        return LedgerError("no ledger for Alice") if hotkey == ALICE else None
 
-    monkeypatch.setattr("ptn_backtest.ledger.manager.advance_ledgers", fails_for_alice)
+    monkeypatch.setattr(LedgerStates, "late_orders", fails_for_alice)
     results = replay_bundle(found)
     assert results["failed_traders"] == {ALICE: "no ledger for Alice"}
     assert list(results["ledgers"]) == [BOB]
