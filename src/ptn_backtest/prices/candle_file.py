@@ -33,7 +33,7 @@ SCHEMA = pa.schema(
 
 _ROW_GROUP = 10_800  # a week of minutes, or three hours of seconds: what a range read can skip
 _COMPRESSION: dict[str, Any] = {
-    # the columns of a replay stay plain, so that a mapped file is nearly as good as an array
+    # the columns of a replay stay plain, so that reading them is hardly more than copying
     name: "none" if name in REPLAY_COLUMNS else "zstd"
     for name in SCHEMA.names
 }
@@ -50,12 +50,13 @@ class Extent:
 
 @contextmanager
 def opened_parquet(path: StorePath) -> Iterator[pq.ParquetFile]:
-    """The file, mapped where it is on this machine."""
+    """The file, ready to read."""
     if isinstance(path, Path):
         with (
-            # quicker than by its path, which is looked for in file systems and read ahead
-            pa.memory_map(str(path)) as mapped,
-            pq.ParquetFile(mapped, pre_buffer=False, page_checksum_verification=True) as file,
+            # quicker than by its path, which is looked for in file systems and read ahead; and
+            # than mapped, where each page of memory that is met first interrupts
+            pa.OSFile(str(path), "r") as opened,
+            pq.ParquetFile(opened, pre_buffer=False, page_checksum_verification=True) as file,
         ):
             yield file
     else:
