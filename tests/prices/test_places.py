@@ -35,9 +35,15 @@ def moments() -> st.SearchStrategy[list[int]]:
 
 
 @pytest.mark.parametrize("step_ms", [MINUTE_MS, SECOND_MS])
-@given(st.lists(moments(), min_size=1, max_size=3), st.lists(st.integers(-9_000, 30_000)))
-def test_finds_what_a_search_finds(step_ms: int, pairs: list[list[int]], asked: list[int]) -> None:
-    first = _FIRST * MINUTE_MS // step_ms
+@given(
+    st.sampled_from([_FIRST * MINUTE_MS, -MINUTE_MS]),
+    st.lists(moments(), min_size=1, max_size=3),
+    st.lists(st.integers(-9_000, 30_000)),
+)
+def test_finds_what_a_search_finds(
+    step_ms: int, first_ms: int, pairs: list[list[int]], asked: list[int]
+) -> None:
+    first = first_ms // step_ms
     ends = np.cumsum([len(pair) for pair in pairs])
     times_ms = (np.array([*chain(*pairs)], dtype=np.int64) + first) * step_ms
     index = index_candles(times_ms, ends, step_ms)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ptn_backtest.clock import MINUTE_MS, SECOND_MS
+from ptn_backtest.clock import MINUTE_MS, NEVER_MS, SECOND_MS
 from ptn_backtest.compiled import compiled, inlined, prefetch
 
 SLOT = np.dtype([("before", np.int64), ("bits", np.int64)])
@@ -76,11 +76,13 @@ def index_candles(times_ms: _Times, ends: NDArray[np.int64], step_ms: int) -> In
 
 @compiled
 def _set_bits(index: Index, i: int, times_ms: _Times, step_ms: int) -> None:
+    begun, place = -NEVER_MS, 0
     for k in range(len(times_ms)):
         moment = moment_of(times_ms[k], step_ms)
-        page = index.pages[moment // _PAGE - index.zero[i]]
-        slot = index.slots[page.slot + moment // 64 % _SLOTS]
-        slot.bits |= 1 << (moment % 64)
+        if moment // 64 != begun:  # most candles are in the slot of the one before
+            begun = moment // 64
+            place = index.pages[moment // _PAGE - index.zero[i]].slot + begun % _SLOTS
+        index.slots[place].bits |= 1 << (moment % 64)
 
 
 @compiled
