@@ -9,12 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptn_backtest.clock import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
+from ptn_backtest.clock import DAY_MS, HOUR_MS, MINUTE_MS, NEVER_MS, SECOND_MS
+from ptn_backtest.errors import CandleError
+from ptn_backtest.prices import table as table_module
+from ptn_backtest.prices.candle_file import write_file
 from ptn_backtest.prices.candles import Candles, CandleSource, Timespan, Windows, clipped, window
 from ptn_backtest.prices.store import CandleStore
 from ptn_backtest.prices.table import SPARE, PriceTable, price_table
 from ptn_backtest.trade_pairs import TradePair
 from tests.prices.made_candles import JANUARY_31, minutes
+from tests.prices.made_candles import table as made_table
 
 BTC, ETH = (TradePair.from_trade_pair_id(pair) for pair in ("BTCUSD", "ETHUSD"))
 FIRST = JANUARY_31 - JANUARY_31 % DAY_MS
@@ -99,6 +103,36 @@ def test_a_pair_without_a_range_has_a_row_and_no_candles(store: CandleStore) -> 
     assert table.rows[["minute_first", "minute_last"]].tolist() == [(0, 0), (0, 2_880)]
     assert len(seconds_of(table, 0)) == 0
     assert len(seconds_of(table, 1)) == 2 * 17_280
+
+
+def test_all_time_is_a_range_too(store: CandleStore) -> None:
+    table = price_table(store, [BTC], {"BTCUSD": (-NEVER_MS, NEVER_MS)})
+    assert len(table.minute_ms) == 2 * 1_440
+    assert len(table.second_ms) == 2 * 17_280
+
+
+def test_candles_for_which_there_was_no_room_find_some(
+    store: CandleStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ranges = {"BTCUSD": TWO_DAYS, "ETHUSD": TWO_DAYS}
+    roomy = price_table(store, [BTC, ETH], ranges)
+    monkeypatch.setattr(table_module, "_MOST_ROOM", 10)
+    monkeypatch.setattr(table_module, "_WHOLE_FILE", 1)
+    narrow = price_table(store, [BTC, ETH], ranges)
+    assert narrow.rows.tolist() == roomy.rows.tolist()
+    for name in ("minute_ms", "minute_close", "second_ms", "second_close"):
+        assert getattr(narrow, name).tolist() == getattr(roomy, name).tolist()
+
+
+def test_a_close_that_no_replay_can_use_is_an_error_where_it_is_asked_for(tmp_path: Path) -> None:
+    store = CandleStore.create(tmp_path / "candles")
+    store.write("BTCUSD", Timespan.MINUTE, minutes(3, FIRST))
+    [file] = (tmp_path / "candles/minute/BTCUSD").iterdir()
+    write_file(file, made_table([FIRST + k * MINUTE_MS for k in range(3)], [1.0, -2.0, 3.0]))
+    last = (FIRST + 2 * MINUTE_MS,) * 2
+    assert price_table(store, [BTC], {"BTCUSD": last}).minute_close[:1].tolist() == [3.0]
+    with pytest.raises(CandleError, match=r"00:01:00 UTC with close -2\.0"):
+        price_table(store, [BTC], {"BTCUSD": TWO_DAYS})
 
 
 def test_no_pairs_make_an_empty_table(store: CandleStore) -> None:

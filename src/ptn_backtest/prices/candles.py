@@ -77,6 +77,12 @@ class Candles:
     def __len__(self) -> int:
         return len(self.start_ms)
 
+    def between(self, start_ms: int, end_ms: int) -> "Candles":
+        """Those that start in [start_ms, end_ms], not copied."""
+        first = self.start_ms.searchsorted(start_ms)
+        last = self.start_ms.searchsorted(end_ms, side="right")
+        return Candles(self.start_ms[first:last], self.close[first:last])
+
     def within(self, windows: Windows) -> "Candles":
         """Those that start in one of these windows."""
         if not len(self):
@@ -120,21 +126,21 @@ class KnowsMissing(Protocol):
 class WindowedSource(Protocol):
     """A source that skips what lies between windows."""
 
-    def read_windows(
+    def read_around(
         self, trade_pair_id: str, timespan: Timespan, windows: Windows
     ) -> Iterator[Candles]:
-        """Candles that start in one of these windows, ascending, in parts."""
+        """Candles that start in one of these windows, and some between them, ascending, in parts."""
         ...
 
 
-def read_windows(
+def read_around(
     source: CandleSource, trade_pair_id: str, timespan: Timespan, windows: Windows
 ) -> Iterator[Candles]:
-    """The candles of any source that start in one of these windows, ascending, in parts."""
+    """Of any source the candles that start in one of these windows, and some between them, in parts."""
     if not len(windows):
         return
     if isinstance(source, WindowedSource):
-        yield from source.read_windows(trade_pair_id, timespan, windows)
+        yield from source.read_around(trade_pair_id, timespan, windows)
     else:
         first_ms, last_ms = int(windows[0, 0]), int(windows[-1, 1])
-        yield source.read(trade_pair_id, timespan, first_ms, last_ms).within(windows)
+        yield source.read(trade_pair_id, timespan, first_ms, last_ms)

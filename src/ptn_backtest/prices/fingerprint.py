@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ptn_backtest.clock import NEVER_MS
 from ptn_backtest.compiled import compiled, inlined
 from ptn_backtest.prices.candles import Timespan
-from ptn_backtest.prices.table import PriceTable
+from ptn_backtest.prices.table import PriceTable, candles_of
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -66,14 +66,11 @@ def candle_sum(
         until_ms: none that starts later.
     """
     total = CandleSum()
-    for row, pair in zip(table.rows, pairs, strict=True):
+    for row, pair in zip(range(len(table.rows)), pairs, strict=True):
         for timespan in Timespan:
-            first, last = row[f"{timespan.value}_first"], row[f"{timespan.value}_last"]
-            starts = getattr(table, f"{timespan.value}_ms")[first:last]
-            closes = getattr(table, f"{timespan.value}_close")[first:last]
-            begin, end = np.searchsorted(starts, [after_ms, until_ms], side="right")
+            candles = candles_of(table, row, timespan).between(after_ms + 1, until_ms)
             name = f"{pair} {timespan.value}"
-            total = total.plus(_sum_of(name, starts[begin:end], closes[begin:end]))
+            total = total.plus(_sum_of(name, candles.start_ms, candles.close))
     return total
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptn_backtest.prices.candles import CandleSource, Timespan
-from ptn_backtest.prices.table import PriceTable
+from ptn_backtest.prices.table import PriceTable, candles_of
 
 __all__ = ["MOST_STRETCHES", "PriceOutline", "outline", "traded_outline"]
 
@@ -67,8 +67,8 @@ def traded_outline(
         first_ms: time of the first order.
         end_ms: end of the run.
     """
-    first, last = table.rows["minute_first"][row], table.rows["minute_last"][row]
-    times, closes = table.minute_ms[first:last], table.minute_close[first:last]
+    read = candles_of(table, row, Timespan.MINUTE)
+    times, closes = read.start_ms, read.close
     begin_ms = first_ms - first_ms % Timespan.MINUTE.ms
     until_ms = int(times[0]) - Timespan.MINUTE.ms if len(times) else end_ms
     if begin_ms <= until_ms:

@@ -184,6 +184,19 @@ class CandleStore:
         Raises:
             CandleError: as `read`.
         """
+        for part in self.read_around(trade_pair_id, timespan, windows):
+            yield part.within(windows)
+
+    def read_around(
+        self, trade_pair_id: str, timespan: Timespan, windows: Windows
+    ) -> Iterator[Candles]:
+        """Candles that start in one of these windows and those that are read with them, file by file.
+
+        Only candles in the windows are sure to have a close that a replay can use.
+
+        Raises:
+            CandleError: as `read`.
+        """
         windows = np.asfortranarray(windows)  # each file searches in both columns
         before_ms = -NEVER_MS
         for path in self._files(trade_pair_id, timespan, windows):
@@ -195,12 +208,10 @@ class CandleStore:
             if there.start_ms[0] <= before_ms or early.any():
                 first = 0 if there.start_ms[0] <= before_ms else early.argmax() + 1
                 raise _unusable(path, there.start_ms[first], "twice or out of order")
-            candles = there.within(windows)
-            if not np.all((candles.close > 0) & (candles.close < np.inf)):
-                first = np.argmin((candles.close > 0) & (candles.close < np.inf))
-                raise _unusable(path, candles.start_ms[first], f"with close {candles.close[first]}")
+            if not (there.close.min() > 0 and there.close.max() < np.inf):
+                _refuse_bad_closes(path, there.within(windows))
             before_ms = int(there.start_ms[-1])
-            yield candles
+            yield there
 
     def read_table(
         self,
@@ -382,6 +393,13 @@ def _unusable(path: StorePath, start_ms: np.int64, what: str) -> CandleError:
         f"{path} holds the candle of {format_time(int(start_ms))} {what}: see all such with "
         "'ptn-backtest candles check', then delete the file and import it again"
     )
+
+
+def _refuse_bad_closes(path: StorePath, candles: Candles) -> None:
+    bad = ~((candles.close > 0) & (candles.close < np.inf))
+    if bad.any():
+        first = bad.argmax()
+        raise _unusable(path, candles.start_ms[first], f"with close {candles.close[first]}")
 
 
 def _conforming(table: pa.Table, timespan: Timespan) -> pa.Table:

@@ -1,18 +1,20 @@
 """Candles of many pairs as one table, the shape in which the kernel reads them."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ptn_backtest.clock import DAY_MS, SECOND_MS
+from ptn_backtest.compiled import compiled
 from ptn_backtest.prices.candles import (
     Candles,
     CandleSource,
     Timespan,
     Windows,
     clipped,
-    read_windows,
+    read_around,
     window,
 )
 from ptn_backtest.prices.places import Index, index_candles
@@ -35,8 +37,13 @@ PRICE_ROW = np.dtype(
 SPARE = 32
 """So many closes may be read beyond the last one: compiled code takes them in groups."""
 
+_MOST_ROOM = 1 << 25  # candles that have a place before they are read: 512 MB of addresses
+_WHOLE_FILE = DAY_MS // SECOND_MS  # candles: a file of a store has no more
 _NO_TIMES = np.empty(0, dtype=np.int64)
 _NO_WINDOWS = np.empty((0, 2), dtype=np.int64)
+
+_Times: TypeAlias = NDArray[np.int64]
+_Closes: TypeAlias = NDArray[np.float64]
 
 
 class PriceTable(NamedTuple):
@@ -58,6 +65,14 @@ class PriceTable(NamedTuple):
     seconds: Index
 
 
+def candles_of(table: PriceTable, row: int, timespan: Timespan) -> Candles:
+    """What a table has of one pair, by its row."""
+    place = slice(table.rows[f"{timespan}_first"][row], table.rows[f"{timespan}_last"][row])
+    if timespan is Timespan.MINUTE:
+        return Candles(table.minute_ms[place], table.minute_close[place])
+    return Candles(table.second_ms[place], table.second_close[place])
+
+
 def price_table(
     source: CandleSource,
     pairs: Sequence[TradePair],
@@ -75,14 +90,17 @@ def price_table(
             None reads all of the range.
     """
     rows = np.zeros(len(pairs), dtype=PRICE_ROW)
+    ids = [pair.trade_pair_id for pair in pairs]
+
+    def seconds_of(pair: str) -> Windows | None:
+        return None if second_windows is None else second_windows.get(pair, _NO_WINDOWS)
 
     def read(timespan: Timespan) -> tuple[Candles, Index]:
-        gathered, ends = _Gathered(), []
-        for pair in (pair.trade_pair_id for pair in pairs):
-            windows = None if second_windows is None else second_windows.get(pair, _NO_WINDOWS)
-            wanted = _wanted(timespan, ranges.get(pair), windows)
-            for part in read_windows(source, pair, timespan, wanted):
-                gathered.add(part)
+        wanted = [_wanted(timespan, ranges.get(pair), seconds_of(pair)) for pair in ids]
+        gathered, ends = _Gathered(sum(_moments(each, timespan) for each in wanted)), []
+        for pair, windows in zip(ids, wanted, strict=True):
+            for part in read_around(source, pair, timespan, windows):
+                gathered.add(part, windows)
             ends.append(len(gathered))
         _place(rows, timespan.value, ends)
         candles = gathered.candles()
@@ -106,45 +124,83 @@ def price_table(
 def _wanted(
     timespan: Timespan, whole: tuple[int, int] | None, second_windows: Windows | None
 ) -> Windows:
-    """When a replay may ask for candles of a pair."""
+    """When a replay may ask for candles of a pair; each column stands together in memory."""
     if whole is None:
         return _NO_WINDOWS
     start_ms, end_ms = whole[0] - whole[0] % timespan.ms, whole[1]
     if timespan is Timespan.MINUTE or second_windows is None:
         return window(start_ms, end_ms)
-    return clipped(second_windows, start_ms, end_ms)
+    return np.asfortranarray(clipped(second_windows, start_ms, end_ms))
+
+
+def _moments(windows: Windows, timespan: Timespan) -> int:
+    """At how many moments of these windows a candle may start."""
+    first, last = windows[:, 0] // timespan.ms, windows[:, 1] // timespan.ms
+    return int((last - first + 1).sum())
 
 
 class _Gathered:
     """Candles one after the other, in arrays that grow in place.
 
-    So only one part is in memory beside the table: a year of second candles is large.
+    So only one part is in memory beside the table: a year of second candles is large. As a rule they
+    need not grow, because addresses that nothing is written to take no memory; what an array grows by
+    is filled with zeros first.
     """
 
-    def __init__(self) -> None:
-        self._candles = Candles(np.empty(0, dtype=np.int64), np.empty(0))
+    def __init__(self, most: int) -> None:
+        """Make room for so many candles, and for those around them in a file."""
+        room = min(most, _MOST_ROOM) + _WHOLE_FILE
+        self._starts, self._closes = np.empty(room, dtype=np.int64), np.empty(room)
         self._last = 0
 
     def __len__(self) -> int:
         return self._last
 
-    def add(self, part: Candles) -> None:
-        """Put candles after those that are there."""
-        first, self._last = self._last, self._last + len(part)
-        if self._last > len(self._candles):
-            self._resize(self._last + self._last // 4)
-        self._candles.start_ms[first : self._last] = part.start_ms
-        self._candles.close[first : self._last] = part.close
+    def add(self, part: Candles, windows: Windows) -> None:
+        """Put those that start in one of these windows after the ones that are there."""
+        if not len(part):
+            return
+        needed = self._last + len(part)
+        if needed > len(self._starts):
+            self._resize(needed + needed // 4)
+        ahead = windows[windows[:, 1].searchsorted(part.start_ms[0]) :]
+        self._last = _add_inside(
+            *(ahead[:, 0], ahead[:, 1], part.start_ms, part.close),
+            *(self._starts, self._closes, self._last),
+        )
 
     def candles(self) -> Candles:
         """All of them, with spare closes; nothing can be added any more."""
-        self._resize(self._last)
-        self._candles.close.resize(self._last + SPARE, refcheck=False)
-        return self._candles
+        self._resize(self._last + SPARE)
+        self._closes[self._last :] = 0.0
+        return Candles(self._starts[: self._last], self._closes)
 
     def _resize(self, length: int) -> None:
-        for array in (self._candles.start_ms, self._candles.close):
+        for array in (self._starts, self._closes):
             array.resize(length, refcheck=False)
+
+
+@compiled
+def _add_inside(
+    first_ms: _Times,
+    last_ms: _Times,
+    start_ms: _Times,
+    close: _Closes,
+    all_ms: _Times,
+    all_close: _Closes,
+    place: int,
+) -> int:
+    """Put candles that start in a window [first, last] at a place and after it; the place beyond."""
+    at = 0
+    for k in range(len(start_ms)):
+        while at < len(last_ms) and last_ms[at] < start_ms[k]:
+            at += 1
+        if at == len(last_ms):
+            break
+        if first_ms[at] <= start_ms[k]:
+            all_ms[place], all_close[place] = start_ms[k], close[k]
+            place += 1
+    return place
 
 
 def _place(rows: NDArray[np.void], name: str, ends: Sequence[int] | NDArray[np.int64]) -> None:
