@@ -7,9 +7,9 @@ from typing import Literal
 from ptn_backtest.clock import NEVER_MS
 from ptn_backtest.ledger.timeline import TraderTimeline, open_ranges
 from ptn_backtest.ledger.windows import second_windows
-from ptn_backtest.prices.candles import CandleSource
+from ptn_backtest.prices.candles import Candles, CandleSource, KnowsMissing, Ranges, Timespan
 from ptn_backtest.prices.coverage import require_candles
-from ptn_backtest.prices.table import PriceTable, price_table
+from ptn_backtest.prices.table import PriceTable, candles_of, price_table
 from ptn_backtest.trade_pairs import TradePair
 
 
@@ -55,17 +55,41 @@ def plan_prices(
         pair: [(max(opened, begin_ms), closed) for opened, closed in ranges if closed >= begin_ms]
         for pair, ranges in held.items()
     }
-    warnings = require_candles(candles, needs, missing_candles)
     pairs = [TradePair.from_trade_pair_id(pair) for pair in held]
     # of each pair all from its first order on, so that two stretches read what one would
     extents = {pair: (max(ranges[0][0], begin_ms), end_ms) for pair, ranges in held.items()}
     windows = second_windows(timelines.values(), update_times_ms, after_ms)
     table = price_table(candles, pairs, extents, windows)
+    rows = {pair: row for row, pair in enumerate(held)}
+    # of what was read, so that no file is read a second time to be looked at
+    warnings = require_candles(_Read(candles, table, rows), needs, missing_candles)
     return PlannedPrices(
         table=table,
-        rows={pair: row for row, pair in enumerate(held)},
+        rows=rows,
         warnings=(*warnings, *_without_seconds(pairs, table, needs)),
     )
+
+
+class _Read:
+    """Candles of a source that were read; implements `CandleSource` and `KnowsMissing`."""
+
+    def __init__(self, source: CandleSource, table: PriceTable, rows: Mapping[str, int]) -> None:
+        self._source, self._table, self._rows = source, table, rows
+
+    def describe(self) -> str:
+        return self._source.describe()
+
+    def read(self, trade_pair_id: str, timespan: Timespan, start_ms: int, end_ms: int) -> Candles:
+        candles = candles_of(self._table, self._rows[trade_pair_id], timespan)
+        return candles.between(start_ms, end_ms)
+
+    def known_missing(
+        self, trade_pair_id: str, timespan: Timespan, start_ms: int, end_ms: int
+    ) -> Ranges:
+        source = self._source
+        if not isinstance(source, KnowsMissing):
+            return ()
+        return source.known_missing(trade_pair_id, timespan, start_ms, end_ms)
 
 
 def _without_seconds(
