@@ -1,7 +1,6 @@
 """Columns of positions and of orders, fetched in no order, joined to a table of records."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -20,8 +19,6 @@ from ptn_backtest.sources.records import (
 
 _Table: TypeAlias = Any  # an Arrow table; the stubs want to know what its columns hold
 _Array: TypeAlias = Any
-_AT_ONCE = 2
-"""Columns that are put in order at once: each holds a copy while it is."""
 _LAST = np.iinfo(np.int64).max
 
 
@@ -47,13 +44,11 @@ def join(
     """
     _check_traders(positions, query)
     uuids = positions.column("position_uuid")
-    with ThreadPoolExecutor(1) as thread:
-        sorting = thread.submit(_read_order, positions)
-        # both as they were fetched: orders are mostly stored as their positions are, and found quickly
-        of = pc.index_in(orders.column("position_uuid"), value_set=uuids)
-        rows = sorting.result()
+    # both as they were fetched: orders are mostly stored as their positions are, and found quickly
+    of = pc.index_in(orders.column("position_uuid"), value_set=uuids)
     if of.null_count or uuids.null_count:
         raise NotInBulk("there are orders without a position")
+    rows = _read_order(positions)
     positions = positions.take(pa.array(rows))
     place = np.empty(len(rows), dtype=np.int32)
     place[rows] = np.arange(len(rows))
@@ -110,7 +105,7 @@ def _rows_by(keys: list[NDArray[Any]], texts: _Array) -> NDArray[np.int64]:
     one = _as_one(keys)
     if one is not None:
         keys = [one]
-        rows = _argsort(one)
+        rows = np.argsort(one)  # equal ones in any order
     else:
         rows = np.lexsort(keys[::-1])
     ties = np.ones(max(len(rows) - 1, 0), dtype=bool)
@@ -121,14 +116,6 @@ def _rows_by(keys: list[NDArray[Any]], texts: _Array) -> NDArray[np.int64]:
         by_text = np.empty(len(rows), dtype=np.int64)
         by_text[pc.sort_indices(texts).to_numpy()] = np.arange(len(rows))
         rows = np.lexsort([by_text, *keys[::-1]])
-    return rows
-
-
-def _argsort(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Rows by numbers from 0 on; sixteen bits at a time, which NumPy sorts by counting them."""
-    rows = np.argsort(numbers.astype(np.uint16), kind="stable")
-    for shift in range(16, int(numbers.max(initial=0)).bit_length(), 16):
-        rows = rows[np.argsort((numbers >> shift).astype(np.uint16)[rows], kind="stable")]
     return rows
 
 
@@ -176,5 +163,4 @@ def _complete(table: str, found: _Table, names: Sequence[str], rows: _Array = No
             there = there.dictionary_encode()  # rearranging its three texts is dear
         return (there if rows is None else there.take(rows)).combine_chunks()
 
-    with ThreadPoolExecutor(_AT_ONCE) as threads:
-        return pa.table(dict(zip(names, threads.map(column, names), strict=True)))
+    return pa.table({name: column(name) for name in names})
