@@ -13,7 +13,6 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import (
@@ -145,23 +144,19 @@ class BulkReader:
         for number, (table, rows) in enumerate(found.items()):
             inner = dict(zip(names[table], rows.selected_columns, strict=True))
             shared = [inner.get(pair[number] or "", null()) for pair in slots]
-            columns_of_both = [literal_column(str(number)), *shared]
-            parts.append(
-                rows.with_only_columns(*(c.label(f"c{i}") for i, c in enumerate(columns_of_both)))
-            )
+            parts.append(rows.with_only_columns(*(c.label(f"c{i}") for i, c in enumerate(shared))))
         address = url.set(drivername="mysql").render_as_string(hide_password=False)
         arrow: Any = connectorx.read_sql(
             address, self._text(union_all(*parts)), return_type="arrow", protocol="binary"
         )
-        kinds = arrow.column(0).to_numpy()
-        if np.any(kinds[1:] < kinds[:-1]):  # no server mixes them, but none promises it
+        n_positions = len(arrow) - arrow.column(0).null_count
+        halves = arrow.slice(0, n_positions), arrow.slice(n_positions)
+        if halves[0].column(0).null_count:  # no server mixes them, but none promises it
             raise NotInBulk("positions and orders came mixed")
         columns: _Columns = {}
         for number, table in enumerate(found):
-            first, last = np.searchsorted(kinds, (number, number + 1))
-            mine = arrow.slice(first, last - first)
-            at = {pair[number]: slot for slot, pair in enumerate(slots, start=1)}
-            columns[table] = [mine.column(at[ours]) for ours in names[table]]
+            at = {pair[number]: slot for slot, pair in enumerate(slots)}
+            columns[table] = [halves[number].column(at[ours]) for ours in names[table]]
         return columns
 
     def _text(self, statement: ClauseElement) -> str:
@@ -228,10 +223,16 @@ def arrow_type(table: str, ours: str) -> pa.DataType:
 
 
 def _shared_columns(names: _Names) -> Iterator[tuple[str | None, str | None]]:
-    """Pairs of a position's and an order's column of one type, that may share a column."""
+    """Pairs of a position's and an order's column of one type, that may share a column.
+
+    A position's key, which is never null, has the first for itself: it tells positions from orders.
+    """
+    key = "position_uuid"
+    yield key, None
+    shared = {**names, "positions": [name for name in names["positions"] if name != key]}
     for types in ((pa.string(),), (pa.float64(),), (pa.int64(), pa.bool_())):
         yield from zip_longest(
-            *([n for n in names[table] if arrow_type(table, n) in types] for table in names)
+            *([n for n in shared[table] if arrow_type(table, n) in types] for table in shared)
         )
 
 
