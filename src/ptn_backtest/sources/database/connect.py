@@ -4,7 +4,7 @@ A URL may hold a password. Nothing outside this module shows a URL except throug
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -150,15 +150,29 @@ def open_engine(url: URL, *, read_only: bool) -> Engine:
             f"{safe_url(url)}: the driver is not installed ({error}). "
             f"Install it: pip install 'ptn-backtest[{_EXTRAS[kind]}]'"
         ) from None
-    if kind == "mysql" and read_only:
+    if kind == "mysql":
+        _prepare_mysql(engine, read_only=read_only)
+    return engine
+
+
+def _prepare_mysql(engine: Engine, *, read_only: bool) -> None:
+    from ptn_backtest.sources.database.mysql_connection import (  # noqa: PLC0415 - optional
+        MySQLConnection,
+    )
+
+    @event.listens_for(engine, "do_connect")
+    def _connect(
+        _dialect: object, _record: object, given: Sequence[Any], named: Mapping[str, Any]
+    ) -> MySQLConnection:
+        return MySQLConnection(*given, **named)
+
+    if read_only:
 
         @event.listens_for(engine, "connect")
         def _prepare(connection: Any, _record: object) -> None:  # noqa: ANN401 - a driver's own
             with connection.cursor() as cursor:
                 for statement in _MYSQL_READ_ONLY:
                     cursor.execute(statement)
-
-    return engine
 
 
 def _sqlite_engine(url: URL, *, read_only: bool) -> Engine:
