@@ -29,11 +29,16 @@ def mapped(pool: WorkerPool, function: Any, units: Sequence[Any]) -> dict[int, A
 
 
 def each(
-    pool: WorkerPool, function: Any, unit_of: Callable[[int], Any], batches: Sequence[Sequence[int]]
+    pool: WorkerPool,
+    function: Any,
+    unit_of: Callable[[int], Any],
+    batches: Sequence[Sequence[int]],
+    *,
+    whole: bool = False,
 ) -> Iterator[tuple[int, Any]]:
-    """(number, result) of every unit."""
+    """(number, result) of every unit; `whole`: the function takes batches by itself."""
     answers = pool.map(
-        functions.Each(function),
+        function if whole else functions.Each(function),
         lambda numbers: [unit_of(number) for number in numbers],
         batches,
         "trader {}".format,
@@ -96,6 +101,28 @@ def test_arrays_of_one_map_are_not_copied_for_the_next(pool, monkeypatch):
         assert np.array_equal(first[i], array + 1)
         assert np.array_equal(second[i], array + 2)
         assert np.array_equal(third[i], array[10:] + 2)
+
+
+def test_arrays_in_shared_memory_are_not_written_again(pool, monkeypatch):
+    array = pool.empty(100_000, np.float64)
+    array[:] = np.arange(100_000)
+    written: list[int] = []
+    append = Arena._append
+
+    def noted(arena: Arena, data: memoryview) -> tuple[int, int]:
+        written.append(data.nbytes)
+        return append(arena, data)
+
+    monkeypatch.setattr(Arena, "_append", noted)
+    plus = functions.Plus(array[:90_000])
+    for units in ([1, 2], [3]):
+        done = dict(each(pool, plus, units.__getitem__, singly(len(units)), whole=True))
+        assert all(np.array_equal(done[i], array[:90_000] + u) for i, u in enumerate(units))
+    assert 0 < sum(written) < 10_000
+    # what the next function holds is written, as it is not there
+    other = functions.Plus(np.arange(100_000.0))
+    assert dict(each(pool, other, [5].__getitem__, singly(1), whole=True))[0][-1] == 100_004
+    assert sum(written) > 700_000
 
 
 @pytest.mark.parametrize("size", [1, 6])

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 @dataclass(frozen=True)
 class Each:
@@ -63,3 +66,13 @@ def summed(unit: Any) -> float:
 
 def one_more(unit: Any) -> Any:
     return unit + 1
+
+
+@dataclass(frozen=True)
+class Plus:
+    """Adds an array to each unit of a batch."""
+
+    array: NDArray[np.float64]
+
+    def __call__(self, units: Sequence[float]) -> list[NDArray[np.float64]]:
+        return [self.array + unit for unit in units]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ptn_backtest.backtest import legs
+from ptn_backtest.backtest.execution.contract import Serial
 from ptn_backtest.backtest.leg_keeping import LeaversNeeded
 from ptn_backtest.backtest.legs import Leg, StoredRules
 from ptn_backtest.backtest.manager import BacktestManager, update_times
@@ -77,14 +78,11 @@ def built(manager: BacktestManager) -> list[tuple[str, int]]:
     units: list[tuple[str, int]] = []
     execution = manager._execution
 
-    class Counting:
+    class Counting(Serial):
         def map(self, update: LedgerUpdate, batch: LedgerBatch, ticks: Ints) -> Any:
             hotkeys = manager.perf_ledger_manager.traders.hotkeys_at(batch.traders)
             units.extend((hotkey, batch.update_times_ms[-1]) for hotkey in hotkeys)
             return execution.map(update, batch, ticks)
-
-        def process_ids(self) -> Sequence[int]:
-            return ()
 
         def close(self) -> None:
             execution.close()

@@ -152,6 +152,7 @@ class BacktestManager:
             self.update_times_ms,
             after_ms=self._legs[n_summed - 1][-1] if n_summed else None,
             missing_candles=missing_candles,
+            empty=self._execution.empty,
         )
         self.perf_ledger_manager = PerfLedgerManager(
             settings=settings,

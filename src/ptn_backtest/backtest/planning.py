@@ -1,8 +1,11 @@
 """The candles that a replay will read, all of them before it begins."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ptn_backtest.clock import NEVER_MS
 from ptn_backtest.ledger.timeline import TraderTimeline, open_ranges
@@ -35,6 +38,7 @@ def plan_prices(
     *,
     after_ms: int | None,
     missing_candles: Literal["error", "hold"],
+    empty: Callable[[int, type[np.generic]], NDArray[Any]] = np.empty,
 ) -> PlannedPrices:
     """Read what the updates need.
 
@@ -44,6 +48,7 @@ def plan_prices(
         update_times_ms: all of them, those that are done too.
         after_ms: the last update that is done; None before the first.
         missing_candles: "error" or "hold".
+        empty: as in `price_table`.
 
     Raises:
         MissingCandles: with "error", where a position is open and minute candles are missing.
@@ -59,7 +64,7 @@ def plan_prices(
     # of each pair all from its first order on, so that two stretches read what one would
     extents = {pair: (max(ranges[0][0], begin_ms), end_ms) for pair, ranges in held.items()}
     windows = second_windows(timelines.values(), update_times_ms, after_ms)
-    table = price_table(candles, pairs, extents, windows)
+    table = price_table(candles, pairs, extents, windows, empty)
     rows = {pair: row for row, pair in enumerate(held)}
     # of what was read, so that no file is read a second time to be looked at
     warnings = require_candles(_Read(candles, table, rows), needs, missing_candles)

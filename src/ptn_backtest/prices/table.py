@@ -1,7 +1,7 @@
 """Candles of many pairs as one table, the shape in which the kernel reads them."""
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ PRICE_ROW = np.dtype(
 SPARE = 32
 """So many closes may be read beyond the last one: compiled code takes them in groups."""
 
-_MOST_ROOM = 1 << 25  # candles that have a place before they are read: 512 MB of addresses
+_MOST_ROOM = 1 << 27  # candles that have a place before they are read: 2 GB of addresses
 _WHOLE_FILE = DAY_MS // SECOND_MS  # candles: a file of a store has no more
 _NO_TIMES = np.empty(0, dtype=np.int64)
 _NO_WINDOWS = np.empty((0, 2), dtype=np.int64)
@@ -78,6 +78,7 @@ def price_table(
     pairs: Sequence[TradePair],
     ranges: Mapping[str, tuple[int, int]],
     second_windows: Mapping[str, Windows] | None = None,
+    empty: Callable[[int, type[np.generic]], NDArray[Any]] = np.empty,
 ) -> PriceTable:
     """Read the candles of these pairs.
 
@@ -88,6 +89,7 @@ def price_table(
             row, and no candles.
         second_windows: {trade pair id: when second candles may be asked for}; others are not read.
             None reads all of the range.
+        empty: makes an array of so many numbers of a kind, of which only the first may be written to.
     """
     rows = np.zeros(len(pairs), dtype=PRICE_ROW)
     ids = [pair.trade_pair_id for pair in pairs]
@@ -97,7 +99,8 @@ def price_table(
 
     def read(timespan: Timespan) -> tuple[Candles, Index]:
         wanted = [_wanted(timespan, ranges.get(pair), seconds_of(pair)) for pair in ids]
-        gathered, ends = _Gathered(sum(_moments(each, timespan) for each in wanted)), []
+        most = sum(_moments(each, timespan) for each in wanted)
+        gathered, ends = _Gathered(most, empty), []
         for pair, windows in zip(ids, wanted, strict=True):
             for part in read_around(source, pair, timespan, windows):
                 gathered.add(part, windows)
@@ -140,18 +143,17 @@ def _moments(windows: Windows, timespan: Timespan) -> int:
 
 
 class _Gathered:
-    """Candles one after the other, in arrays that grow in place.
+    """Candles one after the other, in arrays that have room for more.
 
-    So only one part is in memory beside the table: a year of second candles is large. As a rule they
-    need not grow, because addresses that nothing is written to take no memory; what an array grows by
-    is filled with zeros first.
+    So only one part is in memory beside the table: a year of second candles is large. As a rule there
+    is room for all, because addresses that nothing is written to take no memory.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, empty: Callable[[int, type[np.generic]], NDArray[Any]]) -> None:
         """Make room for so many candles, and for those around them in a file."""
-        room = min(most, _MOST_ROOM) + _WHOLE_FILE
-        self._starts, self._closes = np.empty(room, dtype=np.int64), np.empty(room)
+        self._empty = empty
         self._last = 0
+        self._starts, self._closes = self._room(min(most, _MOST_ROOM) + _WHOLE_FILE)
 
     def __len__(self) -> int:
         return self._last
@@ -162,7 +164,10 @@ class _Gathered:
             return
         needed = self._last + len(part)
         if needed > len(self._starts):
-            self._resize(needed + needed // 4)
+            starts, closes = self._room(2 * needed)
+            starts[: self._last] = self._starts[: self._last]
+            closes[: self._last] = self._closes[: self._last]
+            self._starts, self._closes = starts, closes
         ahead = windows[windows[:, 1].searchsorted(part.start_ms[0]) :]
         self._last = _add_inside(
             *(ahead[:, 0], ahead[:, 1], part.start_ms, part.close),
@@ -171,13 +176,12 @@ class _Gathered:
 
     def candles(self) -> Candles:
         """All of them, with spare closes; nothing can be added any more."""
-        self._resize(self._last + SPARE)
-        self._closes[self._last :] = 0.0
-        return Candles(self._starts[: self._last], self._closes)
+        end = self._last + SPARE
+        self._closes[self._last : end] = 0.0
+        return Candles(self._starts[: self._last], self._closes[:end])
 
-    def _resize(self, length: int) -> None:
-        for array in (self._starts, self._closes):
-            array.resize(length, refcheck=False)
+    def _room(self, count: int) -> tuple[_Times, _Closes]:
+        return self._empty(count, np.int64), self._empty(count + SPARE, np.float64)
 
 
 @compiled

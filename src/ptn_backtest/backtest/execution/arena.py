@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 _ALIGNED = 64
 """Arrays begin at a multiple of this many bytes."""
@@ -52,11 +53,19 @@ class Arena:
     _end: int = 0
     _mapped: list[tuple[int, memoryview]] = field(default_factory=list, repr=False)
 
+    def empty(self, count: int, kind: type[np.generic]) -> NDArray[Any]:
+        """An array in the arena, to be written to; like `put`, for one process only.
+
+        What nothing was written to takes no memory.
+        """
+        size = count * np.dtype(kind).itemsize
+        return np.frombuffer(self.view(self._reserve(size), size), kind)
+
     def put(self, thing: object, others: Sequence["Arena"] = ()) -> Place:
         """Write an object; only one process may do so.
 
         Args:
-            thing: anything that can be pickled.
+            thing: anything that can be pickled; its arrays from `empty` are not written again.
             others: arenas whose arrays, as they were read here, are not written again.
         """
         arrays: list[tuple[int, int, int]] = []
@@ -64,8 +73,8 @@ class Arena:
         def place(buffer: pickle.PickleBuffer) -> None:
             data = buffer.raw()
             address = _address(data)
-            for number, other in enumerate(others, 1):
-                begin = other.begin_of(address)
+            for number, arena in enumerate((self, *others)):
+                begin = arena.begin_of(address)
                 if begin is not None:
                     arrays.append((number, begin, data.nbytes))
                     return
@@ -109,16 +118,20 @@ class Arena:
         self._mapped.clear()
 
     def _append(self, data: memoryview) -> tuple[int, int]:
+        begin, written = self._reserve(data.nbytes), 0
+        while written < data.nbytes:
+            written += os.pwrite(self.descriptor, data[written:], begin + written)
+        return begin, data.nbytes
+
+    def _reserve(self, n_bytes: int) -> int:
+        """Where so many bytes may be written."""
         begin = self._end
-        self._end += -(-data.nbytes // _ALIGNED) * _ALIGNED
+        self._end += -(-n_bytes // _ALIGNED) * _ALIGNED
         size = os.fstat(self.descriptor).st_size
         if self._end > size:
             # by doubling, so that a reader maps the file a few times, not once per object
             os.ftruncate(self.descriptor, max(self._end, 2 * size, mmap.PAGESIZE))
-        written = 0
-        while written < data.nbytes:
-            written += os.pwrite(self.descriptor, data[written:], begin + written)
-        return begin, data.nbytes
+        return begin
 
 
 def _address(data: memoryview) -> int:

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from enum import IntEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ptn_backtest.ledger.batch import BuiltLedgers, LedgerBatch, LedgerUpdate
 from ptn_backtest.positions.columns import Ints
@@ -39,6 +40,10 @@ class Execution(Protocol):
         """
         ...
 
+    def empty(self, count: int, kind: type[np.generic]) -> NDArray[Any]:
+        """An array for prices of the update, where the mode wants to have them."""
+        ...
+
     def process_ids(self) -> Sequence[int]:
         """Other processes of this machine that do the work."""
         ...
@@ -56,6 +61,10 @@ class Serial:
         for places in cut_evenly(ticks, 1 + int(ticks.sum()) // TICKS_AT_ONCE):
             part = batch.part(places)
             yield BuiltLedgers(part.traders, update(part))
+
+    def empty(self, count: int, kind: type[np.generic]) -> NDArray[Any]:
+        """Of this process."""
+        return np.empty(count, kind)
 
     def process_ids(self) -> Sequence[int]:
         """None."""

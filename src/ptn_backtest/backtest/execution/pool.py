@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ptn_backtest.backtest.execution.arena import Arena, Place, new_arena_file
 from ptn_backtest.errors import ExecutionError
 
@@ -117,11 +120,18 @@ class WorkerPool:
         self._n_workers = n_workers
         self._workers = [_start() for _ in range(n_workers)]
         self._shared: _Shared | None = None
+        self._room: Arena | None = None
         self._earlier: list[Arena] = []
 
     def process_ids(self) -> list[int]:
         """Of the workers."""
         return [worker.process.pid for worker in self._workers]
+
+    def empty(self, count: int, kind: type[np.generic]) -> NDArray[Any]:
+        """An array for the function of the next map, in shared memory from the beginning."""
+        if self._room is None:
+            self._room = Arena(new_arena_file())
+        return self._room.empty(count, kind)
 
     def map(
         self,
@@ -172,7 +182,9 @@ class WorkerPool:
         self._forget_earlier()
         if self._shared is not None:
             self._shared.arena.close()
-            self._shared = None
+        if self._room is not None:
+            self._room.close()
+        self._shared = self._room = None
 
     def _share(self, function: Callable[[Any], Any]) -> _Shared:
         before = self._shared
@@ -180,7 +192,7 @@ class WorkerPool:
             return before
         if before is not None:
             before.arena.close()
-        arena = Arena(new_arena_file())
+        arena, self._room = self._room or Arena(new_arena_file()), None
         number = before.number + 1 if before else 1
         self._shared = _Shared(function, number, arena, arena.put(function))
         return self._shared

@@ -3,8 +3,10 @@
 import os
 import weakref
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ptn_backtest.backtest.execution.contract import cut_evenly
 from ptn_backtest.backtest.execution.pool import WorkerPool
@@ -41,6 +43,10 @@ class Processes:
         )
         for places, columns in results:
             yield BuiltLedgers(batch.traders[np.array(places)], columns)
+
+    def empty(self, count: int, kind: type[np.generic]) -> NDArray[Any]:
+        """In memory that the workers share."""
+        return self._pool.empty(count, kind)
 
     def process_ids(self) -> Sequence[int]:
         """The workers'."""

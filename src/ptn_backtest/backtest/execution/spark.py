@@ -20,7 +20,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from ptn_backtest.backtest.execution.contract import cut_evenly
 from ptn_backtest.backtest.execution.spark_tasks import RESULT_FIELDS, Job, read_columns, run_rows
@@ -117,6 +119,10 @@ class Spark:
                     yield BuiltLedgers(running[done], done.result())
             finally:
                 self._interrupt(list(running), tag)
+
+    def empty(self, count: int, kind: type[np.generic]) -> NDArray[Any]:
+        """Of the driver: executors read candles themselves."""
+        return np.empty(count, kind)
 
     def process_ids(self) -> Sequence[int]:
         """None of this machine."""
