@@ -23,7 +23,7 @@ from ptn_backtest.errors import LedgerError
 from ptn_backtest.ledger.batch import BuiltLedgers, LedgerBatch
 from ptn_backtest.ledger.columns import taken
 from ptn_backtest.ledger.delta import LedgerDeltas, Stretch, deltas_of, ledgers_after, with_updates
-from ptn_backtest.ledger.order_digest import orders_digest
+from ptn_backtest.ledger.order_digest import orders_digests
 from ptn_backtest.ledger.states import LedgerStates
 from ptn_backtest.ledger.timelines import Traders
 from ptn_backtest.positions.columns import Ints
@@ -87,14 +87,16 @@ class LegKeeper:
         gone: Collection[str] = ()
         if n_stored and not self.results:
             gone = self.store.standing(n_stored - 1).state.eliminations.keys()
-        timelines = self.traders.timelines
-        self.n_done = n_unchanged(self.store, timelines, self.plagiarism, frozenset(gone))
+        self.n_done = n_unchanged(self.store, self.traders, self.plagiarism, frozenset(gone))
         if self.n_done < n_stored and not self.results:
             raise LeaversNeeded(
                 f"orders up to {format_time(self.legs[n_stored - 1][-1])} are not those that the "
                 "stored legs were built from: all of the traders are needed"
             )
-        if any(map(is_whole, range(self.n_done, len(self.legs)))) and set(gone) - timelines.keys():
+        if (
+            any(map(is_whole, range(self.n_done, len(self.legs))))
+            and set(gone) - self.traders.places.keys()
+        ):
             raise LeaversNeeded(
                 "a leg is due that is stored without reference to those before: all of the traders "
                 "are needed"
@@ -169,12 +171,8 @@ class LegKeeper:
         self.found = digests, self.store.notes(leg) if digests else None
         if not digests:
             return []
-        end_ms, known = self.legs[leg][-1], set()
-        for hotkey in self.traders.hotkeys_at(batch.traders):
-            digest, _ = digests.get(hotkey, (None, 0))
-            if digest == orders_digest(self.traders.timelines[hotkey], end_ms):
-                known.add(hotkey)
-        built = []
+        now, built = self._digests(leg, self.traders.hotkeys_at(batch.traders)), []
+        known = {hotkey for hotkey, digest in now.items() if digests.get(hotkey) == digest}
         for added in self.store.ledgers(leg).added:
             part = _Part.of(added, known)
             traders = np.sort(self.traders.places_of(part.hotkeys))
@@ -210,9 +208,7 @@ class LegKeeper:
         """
         end_ms = self.legs[leg][-1]
         hotkeys = [*failed, *self.traders.hotkeys_at(batch.traders)]
-        digests = dict(self.left)
-        for hotkey in hotkeys:
-            digests[hotkey] = orders_digest(self.traders.timelines[hotkey], end_ms), end_ms
+        digests = self.left | self._digests(leg, hotkeys)
         notes = replace(notes, plagiarism=events_digest(self.plagiarism, end_ms))
         if (digests, notes) != self.found:
             added = [self._added(leg, batch, one) for one in built]
@@ -241,7 +237,7 @@ class LegKeeper:
         """
         n_inspections = len(network.competitions) - self.begun[2]
         self.idle |= run_challenge and n_inspections < len(self.legs[leg])
-        end_ms, whole = self.legs[leg][-1], is_whole(leg)
+        whole = is_whole(leg)
         added = [self._added(leg, batch, one) for one in leavers]
         if whole:
             added += self._whole(states)
@@ -255,9 +251,14 @@ class LegKeeper:
             idle=self.idle,
         )
         self.store.keep_rules(leg, rules)
-        for one in leavers:
-            for hotkey in self.traders.hotkeys_at(one.traders):
-                self.left[hotkey] = orders_digest(self.traders.timelines[hotkey], end_ms), end_ms
+        gone = [hotkey for one in leavers for hotkey in self.traders.hotkeys_at(one.traders)]
+        self.left |= self._digests(leg, gone)
+
+    def _digests(self, leg: int, hotkeys: Sequence[str]) -> dict[str, tuple[str, int]]:
+        """{hotkey: digest of its orders up to the end of a leg, and that time}."""
+        end_ms = self.legs[leg][-1]
+        digests = orders_digests(self.traders, dict.fromkeys(hotkeys, end_ms))
+        return {hotkey: (digest, end_ms) for hotkey, digest in digests.items()}
 
     def _added(self, leg: int, batch: LedgerBatch, built: BuiltLedgers) -> Added:
         before = batch.part(np.searchsorted(batch.traders, built.traders)).before

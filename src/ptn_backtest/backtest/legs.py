@@ -12,8 +12,8 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from ptn_backtest.clock import format_time
 from ptn_backtest.ledger.delta import LedgerDeltas
-from ptn_backtest.ledger.order_digest import NO_ORDERS, orders_digest
-from ptn_backtest.ledger.timeline import TraderTimeline
+from ptn_backtest.ledger.order_digest import NO_ORDERS, orders_digests
+from ptn_backtest.ledger.timelines import Traders
 from ptn_backtest.prices.fingerprint import NO_CANDLES, CandleSum
 from ptn_backtest.rules.events import Event
 from ptn_backtest.rules.scoring import Scores
@@ -159,7 +159,7 @@ def cut_into_legs(times_ms: Sequence[int], n_updates: int = LEG_UPDATES) -> tupl
 
 def n_unchanged(
     store: LegStore,
-    timelines: Mapping[str, TraderTimeline],
+    traders: Traders,
     plagiarism: Sequence[PlagiarismEvent] = (),
     settled: Collection[str] = frozenset(),
 ) -> int:
@@ -167,7 +167,7 @@ def n_unchanged(
 
     Args:
         store: the legs.
-        timelines: {hotkey: orders}.
+        traders: orders.
         plagiarism: recorded events.
         settled: traders whose orders are taken to be those that the legs were built from.
     """
@@ -176,8 +176,8 @@ def n_unchanged(
     # what counts is all up to a leg's end, so legs before one that holds do too
     for leg in reversed(range(n_done)):
         stored = store.digests(leg)
-        known = settled | timelines.keys()
-        found = [h for h in changed_traders(stored, timelines) if h not in settled]
+        known = {*settled, *traders.hotkeys}
+        found = [h for h in changed_traders(stored, traders) if h not in settled]
         if (
             not found
             and store.notes(leg).plagiarism == events_digest(plagiarism, legs[leg][-1])
@@ -202,16 +202,14 @@ def events_digest(events: Iterable[PlagiarismEvent], until_ms: int) -> str:
     return hashlib.blake2b(repr(rows).encode(), digest_size=16).hexdigest() if rows else ""
 
 
-def changed_traders(
-    stored: Mapping[str, tuple[str, int]], timelines: Mapping[str, TraderTimeline]
-) -> Iterator[str]:
+def changed_traders(stored: Mapping[str, tuple[str, int]], traders: Traders) -> Iterator[str]:
     """Traders with other orders than those that a stored leg was built from."""
     end_ms = max((until_ms for _, until_ms in stored.values()), default=0)
-    for hotkey in sorted(stored.keys() | timelines.keys()):
-        digest, until_ms = stored.get(hotkey, (NO_ORDERS, end_ms))
-        timeline = timelines.get(hotkey)
-        now = NO_ORDERS if timeline is None else orders_digest(timeline, until_ms)
-        if now != digest:
+    until_ms = {hotkey: stored.get(hotkey, (NO_ORDERS, end_ms))[1] for hotkey in traders.hotkeys}
+    now = orders_digests(traders, until_ms)
+    for hotkey in sorted(stored.keys() | now.keys()):
+        digest, _ = stored.get(hotkey, (NO_ORDERS, end_ms))
+        if now.get(hotkey, NO_ORDERS) != digest:
             yield hotkey
 
 

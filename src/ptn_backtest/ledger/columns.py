@@ -56,11 +56,6 @@ class LedgerColumns(NamedTuple):
         """The same, without what each update left."""
         return self._replace(newest=self.newest[:, :0].copy(), marks=self.marks[:, :0].copy())
 
-    @property
-    def n_kept(self) -> int:
-        """Updates after which the newest checkpoints were kept."""
-        return self.marks.shape[1]
-
 
 class Resumed(NamedTuple):
     """Traders that go on from earlier columns.
