@@ -1,5 +1,6 @@
 """Challenge period and probation: who fails, who may rise, and who stands high enough."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -8,9 +9,10 @@ import numpy as np
 from ptn_backtest.rulebook import Rulebook
 from ptn_backtest.rules.bucket import Bucket
 from ptn_backtest.rules.events import EliminationReason, Figures
+from ptn_backtest.rules.formulas import Floats, drawdown_percent
 from ptn_backtest.rules.member import NetworkMember
-from ptn_backtest.rules.metrics import is_beyond_max_drawdown
-from ptn_backtest.rules.records import Portfolio
+from ptn_backtest.rules.records import Records
+from ptn_backtest.rules.risk_profile import Bools
 from ptn_backtest.rules.scoring import Scores
 from ptn_backtest.rules.standing import Standing
 from ptn_backtest.trade_pairs import TradePairCategory
@@ -36,44 +38,39 @@ class Failure:
     figures: Figures
 
 
-@dataclass(frozen=True, slots=True)
-class Inspection:
-    """Outcome of inspecting one trader: failed, a candidate for promotion, or neither yet."""
+class Inspection(NamedTuple):
+    """Outcome of an inspection: {hotkey: failure}, and who is a candidate for promotion."""
 
-    failure: Failure | None = None
-    candidate: bool = False
-
-
-NOTHING_YET = Inspection()
-CANDIDATE = Inspection(candidate=True)
+    failures: Mapping[str, Failure]
+    candidates: Sequence[str]
 
 
 def inspect(
-    standing: Standing,
-    member: NetworkMember,
-    portfolio: Portfolio | None,
+    inspected: Mapping[str, Standing],
+    members: Mapping[str, NetworkMember],
+    records: Records,
     t_ms: int,
     rulebook: Rulebook,
 ) -> Inspection:
-    """Inspect a trader in CHALLENGE or PROBATION.
+    """Inspect traders in CHALLENGE or PROBATION.
 
     In this order: time; then, with a closed position that counts and a ledger, drawdown; then
     enough full days.
     """
-    rules = rulebook.challenge
-    ends_ms = period_end_ms(standing, rulebook)
-    if t_ms > ends_ms:
-        figures = {"since_ms": standing.since_ms, "ended_ms": ends_ms}
-        reason = EliminationReason.FAILED_CHALLENGE_PERIOD_TIME
-        return Inspection(Failure(reason, NO_DRAWDOWN, figures))
-    # without such a position a drawdown eliminates nobody yet (quirk 33)
-    if portfolio is None or not member.has_closed_position(rules.position_ms):
-        return NOTHING_YET
-    reason = EliminationReason.FAILED_CHALLENGE_PERIOD_DRAWDOWN
-    failure = drawdown_failure(portfolio, reason, rulebook)
-    if failure:
-        return Inspection(failure)
-    return CANDIDATE if portfolio.full_days >= rules.full_days else NOTHING_YET
+    rules, reason = rulebook.challenge, EliminationReason.FAILED_CHALLENGE_PERIOD_DRAWDOWN
+    fallen = fallen_to_limit(records, rulebook)
+    days_enough = {*records.whose(records.full_days >= rules.full_days)}
+    failures, candidates = {}, []
+    for hotkey, standing in inspected.items():
+        ends_ms = period_end_ms(standing, rulebook)
+        if t_ms > ends_ms:
+            failures[hotkey] = _out_of_time(standing, ends_ms)
+        # without such a position a drawdown eliminates nobody yet (quirk 33)
+        elif hotkey in fallen and members[hotkey].has_closed_position(rules.position_ms):
+            failures[hotkey] = drawdown_failure(fallen[hotkey], reason, rulebook)
+        elif hotkey in days_enough and members[hotkey].has_closed_position(rules.position_ms):
+            candidates.append(hotkey)
+    return Inspection(failures, candidates)
 
 
 def period_end_ms(standing: Standing, rulebook: Rulebook) -> int:
@@ -83,13 +80,21 @@ def period_end_ms(standing: Standing, rulebook: Rulebook) -> int:
     return max(standing.since_ms + length_ms, rules.grace_until_ms)
 
 
-def drawdown_failure(
-    portfolio: Portfolio, reason: EliminationReason, rulebook: Rulebook
-) -> Failure | None:
-    """A failure for this reason if the portfolio's drawdown has reached the limit."""
-    beyond, percent = is_beyond_max_drawdown(portfolio.mdd, rules=rulebook.scoring)
-    if not beyond:
-        return None
+def _out_of_time(standing: Standing, ended_ms: int) -> Failure:
+    figures = {"since_ms": standing.since_ms, "ended_ms": ended_ms}
+    return Failure(EliminationReason.FAILED_CHALLENGE_PERIOD_TIME, NO_DRAWDOWN, figures)
+
+
+def fallen_to_limit(records: Records, rulebook: Rulebook) -> dict[str, float]:
+    """{hotkey: percent, 2 decimals} of those whose portfolio's drawdown has reached the limit."""
+    percent = drawdown_percent(records.mdd)
+    reached = percent >= rulebook.scoring.drawdown_limit
+    rounded = [round(one, 2) for one in percent[reached].tolist()]
+    return dict(zip(records.whose(reached), rounded, strict=True))
+
+
+def drawdown_failure(percent: float, reason: EliminationReason, rulebook: Rulebook) -> Failure:
+    """A failure for this reason, by a drawdown that has reached the limit."""
     limit = rulebook.eliminations.drawdown_limit
     return Failure(reason, percent, {"drawdown_percent": percent, "limit_percent": limit})
 
@@ -130,36 +135,81 @@ class Rank(NamedTuple):
         }
 
 
-def best_ranks(scores: Scores, ranks: int) -> dict[str, Rank]:
-    """{hotkey: its best standing in any class}: one that is in, if there is one.
+@dataclass(frozen=True, slots=True)
+class ClassRanks:
+    """Who stands where in one asset class.
 
-    In each class those whose score is not below the one of the last rank are in: equal scores share
-    a rank. With fewer traders than ranks everybody with a score above 0 is.
+    Attributes:
+        category: the class.
+        score: class scores, in the order of `Ranks.places`.
+        ascending: the same, sorted.
+        threshold: the score of the last rank; 0 where there are fewer traders than ranks.
+    """
+
+    category: TradePairCategory
+    score: Floats
+    ascending: Floats
+    threshold: float
+
+    @property
+    def is_in(self) -> Bools:
+        """Whom the class counts among its best; see `Rank.is_in`."""
+        return (self.score > 0) & (self.score >= self.threshold)
+
+    def rank(self, place: int) -> Rank:
+        """Where the trader at a place stands; equal scores share a rank."""
+        score, n_scored = self.score[place], len(self.ascending)
+        n_above = n_scored - np.searchsorted(self.ascending, score, side="right")
+        return Rank(
+            category=self.category,
+            rank=int(n_above) + 1,
+            score=float(score),
+            threshold=self.threshold,
+            best_score=float(self.ascending[-1]),
+            n_scored=n_scored,
+        )
+
+
+class Ranks(NamedTuple):
+    """Who stands high enough, among those who were scored together.
+
+    Attributes:
+        places: {hotkey: place in the arrays}.
+        classes: every asset class.
+    """
+
+    places: Mapping[str, int]
+    classes: Sequence[ClassRanks]
+
+    def among_the_best(self) -> set[str]:
+        """Who is in, in any class."""
+        hotkeys = list(self.places)
+        return {hotkeys[i] for one in self.classes for i in np.flatnonzero(one.is_in).tolist()}
+
+    def best(self, hotkey: str) -> Rank | None:
+        """A trader's best standing in any class: one that is in, if there is one."""
+        place = self.places.get(hotkey)
+        if place is None:
+            return None
+        return max((one.rank(place) for one in self.classes), key=_standing_key, default=None)
+
+
+def ranks_of(scores: Scores, ranks: int) -> Ranks:
+    """The ranks of everybody who competes.
+
+    In each class those whose score is not below the one of the last rank are in. With fewer traders
+    than ranks everybody with a score above 0 is.
 
     Args:
         scores: everybody who competes.
         ranks: how many a class has.
     """
-    best: dict[str, Rank] = {}
+    classes = []
     for category, table in scores.classes.items():
         ascending = np.sort(table.score)
         threshold = float(ascending[-ranks]) if len(ascending) >= ranks else 0.0
-        above = len(ascending) - np.searchsorted(ascending, table.score, side="right")
-        for hotkey, score, n_above in zip(
-            scores.hotkeys, table.score.tolist(), above.tolist(), strict=True
-        ):
-            mine = Rank(
-                category=category,
-                rank=n_above + 1,
-                score=score,
-                threshold=threshold,
-                best_score=float(ascending[-1]),
-                n_scored=len(ascending),
-            )
-            known = best.get(hotkey)
-            if known is None or _standing_key(mine) > _standing_key(known):
-                best[hotkey] = mine
-    return best
+        classes.append(ClassRanks(category, table.score, ascending, threshold))
+    return Ranks({hotkey: place for place, hotkey in enumerate(scores.hotkeys)}, classes)
 
 
 def _standing_key(rank: Rank) -> tuple[bool, bool, bool, int]:

@@ -13,9 +13,10 @@ from ptn_backtest.rules.bucket import Bucket
 from ptn_backtest.rules.challenge import (
     UNDER_INSPECTION,
     Failure,
-    best_ranks,
     drawdown_failure,
+    fallen_to_limit,
     inspect,
+    ranks_of,
 )
 from ptn_backtest.rules.events import Elimination, EliminationReason, Event, EventKind
 from ptn_backtest.rules.member import NetworkMember
@@ -147,47 +148,39 @@ def _inspect_and_rank(round_: Round) -> tuple[Scores | None, dict[str, Failure]]
 
     Where nobody is in CHALLENGE or PROBATION, nobody is scored, and nobody demoted.
     """
-    inspected = round_.in_buckets(*UNDER_INSPECTION)
-    if not inspected:
+    under_inspection = round_.in_buckets(*UNDER_INSPECTION)
+    if not under_inspection:
         return None, {}
-    failures, candidates = {}, []
-    for hotkey in inspected:
-        if round_.members[hotkey].first_order_ms is None:
-            continue  # when it registered is not known: its time begins with its first order
-        found = inspect(
-            round_.standings[hotkey],
-            round_.members[hotkey],
-            round_.records.portfolios.get(hotkey),
-            round_.t_ms,
-            round_.rulebook,
-        )
-        if found.failure:
-            failures[hotkey] = found.failure
-        elif found.candidate:
-            candidates.append(hotkey)
-    competing = [*round_.in_buckets(Bucket.MAINCOMP), *candidates]
+    # of others it is not known when they registered: their time begins with their first order
+    inspected = {
+        hotkey: round_.standings[hotkey]
+        for hotkey in under_inspection
+        if round_.members[hotkey].first_order_ms is not None
+    }
+    found = inspect(inspected, round_.members, round_.records, round_.t_ms, round_.rulebook)
+    competing = [*round_.in_buckets(Bucket.MAINCOMP), *found.candidates]
     competition = _score_together(round_, competing)
     _promote_and_demote(round_, competition, competing)
-    return competition, failures
+    return competition, dict(found.failures)
 
 
 def _score_together(round_: Round, hotkeys: Iterable[str]) -> Scores:
     """Scores of some traders; how many days are asked for is decided by who is where now."""
     judgement, rules = round_.judged(), round_.rulebook.scoring
-    together = [hotkey for hotkey in hotkeys if hotkey in judgement.records.places]
+    judged = judgement.records.places
+    together = [hotkey for hotkey in hotkeys if hotkey in judged]
     min_days = minimum_days_of(judgement.records.of(round_.in_buckets(*IN_NETWORK)), rules)
     return rank_together(judgement, together, min_days, round_.t_ms, rules)
 
 
 def _promote_and_demote(round_: Round, scores: Scores, hotkeys: Collection[str]) -> None:
-    ranks = best_ranks(scores, round_.rulebook.challenge.ranks)
+    ranks = ranks_of(scores, round_.rulebook.challenge.ranks)
+    best = ranks.among_the_best()
     for hotkey in hotkeys:
-        if round_.members[hotkey].liquidation:
-            continue  # it is about to leave
-        rank = ranks.get(hotkey)
-        is_in, was_in = bool(rank and rank.is_in), _bucket(round_, hotkey) is Bucket.MAINCOMP
-        if is_in is was_in:
-            continue
+        is_in, was_in = hotkey in best, _bucket(round_, hotkey) is Bucket.MAINCOMP
+        if is_in is was_in or round_.members[hotkey].liquidation:
+            continue  # who is liquidated is about to leave
+        rank = ranks.best(hotkey)
         figures = rank.figures if rank else {}
         if is_in:
             standing = Standing(Bucket.MAINCOMP, round_.t_ms)
@@ -204,8 +197,11 @@ def _with_lost_portfolios(round_: Round, failures: Mapping[str, Failure]) -> dic
     Liquidations by their ticks, then challenge and plagiarism, then the drawdown of those who are in
     MAINCOMP now.
     """
-    lost = {hotkey: round_.members[hotkey].liquidation for hotkey in round_.standings}
-    ends = sorted((one.time_ms, hotkey, one.peak) for hotkey, one in lost.items() if one)
+    ends = sorted(
+        (lost.time_ms, hotkey, lost.peak)
+        for hotkey in round_.standings
+        if (lost := round_.members[hotkey].liquidation)
+    )
     found = {
         hotkey: Failure(
             EliminationReason.LIQUIDATED,
@@ -215,13 +211,11 @@ def _with_lost_portfolios(round_: Round, failures: Mapping[str, Failure]) -> dic
         for tick_ms, hotkey, peak in ends
     }
     found |= {hotkey: failure for hotkey, failure in failures.items() if hotkey not in found}
+    fallen = fallen_to_limit(round_.records, round_.rulebook)
     for hotkey in round_.in_buckets(Bucket.MAINCOMP):
-        portfolio = None if hotkey in found else round_.records.portfolios.get(hotkey)
-        if portfolio is not None:
+        if hotkey in fallen and hotkey not in found:
             reason = EliminationReason.MAX_TOTAL_DRAWDOWN
-            failure = drawdown_failure(portfolio, reason, round_.rulebook)
-            if failure:
-                found[hotkey] = failure
+            found[hotkey] = drawdown_failure(fallen[hotkey], reason, round_.rulebook)
     return found
 
 

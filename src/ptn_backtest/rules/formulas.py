@@ -32,6 +32,7 @@ class Series:
     values: Floats
     counts: Floats
     _weights: dict[DayWeights, Floats] = field(default_factory=dict, init=False, repr=False)
+    _totals: dict[DayWeights, Floats] = field(default_factory=dict, init=False, repr=False)
     _means: dict[DayWeights | None, Floats] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
@@ -48,19 +49,31 @@ class Series:
             self._weights[rule] = self.counts * day_weights(self.values.shape[1], rule)
         return self._weights[rule]
 
+    def total(self, rule: DayWeights | None) -> Floats:
+        """Weights of each row, added up."""
+        if rule is None:
+            return self.n_days
+        if rule not in self._totals:
+            self._totals[rule] = self.weights(rule).sum(axis=1)
+        return self._totals[rule]
+
     def mean(self, rule: DayWeights | None) -> Floats:
         """Weighted mean of each row; 0 without days."""
         if rule not in self._means:
-            self._means[rule] = mean(self.values, self.weights(rule))
+            self._means[rule] = self._mean(self.values, rule)
         return self._means[rule]
 
     def variance(self, rule: DayWeights | None) -> Floats:
         """Mean squared deviation from the mean, the population's."""
-        return mean((self.values - self.mean(rule)[:, None]) ** 2, self.weights(rule))
+        return self._mean((self.values - self.mean(rule)[:, None]) ** 2, rule)
 
     def below(self, limit: float) -> "Series":
         """Only the days below a value count; a day keeps its weight."""
         return Series(self.values, self.counts * (self.values < limit))
+
+    def _mean(self, values: Floats, rule: DayWeights | None) -> Floats:
+        """Weighted mean of each row of some values of these days."""
+        return _divided((self.weights(rule) * values).sum(axis=1), self.total(rule))
 
 
 def series(values: Sequence[Floats], first: Ints, last: Ints) -> list[Series]:
@@ -68,20 +81,15 @@ def series(values: Sequence[Floats], first: Ints, last: Ints) -> list[Series]:
     n_days = last - first
     width = int(n_days.max(initial=0))
     counts = np.arange(width) >= width - n_days[:, None]
-    day = np.where(counts, last[:, None] - width + np.arange(width), 0)
+    day = (last - width)[:, None] + np.arange(width)  # of other traders where it does not count
     ones = counts.astype(np.float64)
-    return [Series(np.where(counts, one[day], 0.0), ones) for one in values]
+    return [Series(np.where(counts, one.take(day, mode="clip"), 0.0), ones) for one in values]
 
 
 def day_weights(n_days: int, rule: DayWeights) -> Floats:
     """Weight of each of n days, oldest first, the newest 1."""
     age = np.arange(n_days - 1, -1, -1, dtype=np.float64)
     return rule.floor + (1 - rule.floor) * np.exp(-rule.decay * age)
-
-
-def mean(values: Floats, weights: Floats) -> Floats:
-    """Weighted mean of each row; 0 without days."""
-    return _divided((weights * values).sum(axis=1), weights.sum(axis=1))
 
 
 def excess(returns: Series, rule: DayWeights | None, days_in_year: int, risk_free: float) -> Floats:
@@ -102,16 +110,16 @@ def omega(returns: Series, rule: DayWeights | None, floor: float) -> Floats:
     Weighted, each sum is scaled by the weights of the other side, so that the ratio is one of
     weighted means; days without a change count as losses, and the floor is on the scaled sum.
     """
-    gains = returns.counts * (returns.values > 0)
-    losses = returns.counts - gains
     weights = returns.weights(rule)
-    gained = (weights * gains * returns.values).sum(axis=1)
-    lost = (weights * losses * returns.values).sum(axis=1)
+    gains = weights * (returns.values > 0)
+    losses = weights - gains
+    gained = (gains * returns.values).sum(axis=1)
+    lost = (losses * returns.values).sum(axis=1)
     if rule is None:
         plain: Floats = gained / np.maximum(np.abs(lost), floor)
         return plain
-    gained = gained * np.maximum((weights * losses).sum(axis=1), floor)
-    lost = lost * np.maximum((weights * gains).sum(axis=1), floor)
+    gained = gained * np.maximum(losses.sum(axis=1), floor)
+    lost = lost * np.maximum(gains.sum(axis=1), floor)
     ratio: Floats = gained / np.maximum(np.abs(lost), floor)
     return ratio
 
@@ -125,9 +133,14 @@ def t_statistic(returns: Series, min_variance: float, insufficient: float) -> Fl
     return np.where(spread > min_variance, judged, insufficient)
 
 
+def drawdown_percent(mdd: Floats) -> Floats:
+    """Drawdown in percent of `mdd`, the lowest value / running peak; unrounded, as it is compared."""
+    return (1 - mdd) * _PERCENT
+
+
 def risk_normalization(mdd: Floats, drawdown_limit: float) -> Floats:
     """1 / drawdown in percent; 0 for a drawdown beyond the limit, and for none."""
-    drawdown = (1 - mdd) * _PERCENT
+    drawdown = drawdown_percent(mdd)
     return np.where(drawdown >= drawdown_limit, 0.0, _divided(np.ones_like(drawdown), drawdown))
 
 

@@ -184,7 +184,7 @@ def pnl_score(
 
 def drawdown_percent(mdd: float) -> float:
     """Drawdown in percent of `mdd`, the lowest value / running peak."""
-    return (1 - mdd) * _PERCENT
+    return _only(formulas.drawdown_percent(np.array([mdd])))
 
 
 def is_beyond_max_drawdown(

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptn_backtest.rulebook.scoring_rules import DEFAULT_SCORING, ScoringRules
+from ptn_backtest.rules.formulas import drawdown_percent
 
 Floats = NDArray[np.float64]
 
@@ -72,7 +73,7 @@ def penalties(
     small = account_size < rules.min_account_size
     return PenaltyTable(
         # compared in floating point, unrounded: for 0.9 it is 9.999999999999998 %
-        drawdown=np.where((1 - mdd) * 100.0 >= rules.drawdown_limit, 0.0, 1.0),
+        drawdown=np.where(drawdown_percent(mdd) >= rules.drawdown_limit, 0.0, 1.0),
         account_size=np.where(small, rules.small_account_penalty, 1.0),
         risk_profile=1 / (1 + np.exp(bounded)),
     )

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 
 from ptn_backtest.positions.columns import Floats, Ints
 from ptn_backtest.rules.formulas import Series, series
 from ptn_backtest.rules.record import Record
+from ptn_backtest.rules.risk_profile import Bools
 from ptn_backtest.trade_pairs import TradePairCategory
 
 
@@ -47,13 +47,6 @@ class ClassRecords:
         return returns, pnl
 
 
-class Portfolio(NamedTuple):
-    """What the challenge rules look at: lowest value / running peak, and full days."""
-
-    mdd: float
-    full_days: int
-
-
 @dataclass(frozen=True)
 class Records:
     """Several traders; arrays in the order of `hotkeys`, see `Record`."""
@@ -70,16 +63,20 @@ class Records:
         """{hotkey: its place in the arrays}."""
         return {hotkey: place for place, hotkey in enumerate(self.hotkeys)}
 
-    @cached_property
-    def portfolios(self) -> Mapping[str, Portfolio]:
-        """{hotkey: its portfolio}."""
-        figures = map(Portfolio, self.mdd.tolist(), self.full_days.tolist())
-        return dict(zip(self.hotkeys, figures, strict=True))
+    @property
+    def longest(self) -> list[int]:
+        """Most full days of any trader, by class."""
+        return [int(one.n_days.max(initial=0)) for one in self.classes.values()]
+
+    def whose(self, chosen: Bools) -> list[str]:
+        """Hotkeys of the traders for whom an array in their order says yes."""
+        return [self.hotkeys[place] for place in np.flatnonzero(chosen).tolist()]
 
     def of(self, hotkeys: Iterable[str]) -> "Records":
         """The records of some traders, in their order; without those who have none."""
-        known = [hotkey for hotkey in hotkeys if hotkey in self.places]
-        places = np.array([self.places[hotkey] for hotkey in known], dtype=np.int64)
+        among = self.places
+        known = [hotkey for hotkey in hotkeys if hotkey in among]
+        places = np.array([among[hotkey] for hotkey in known], dtype=np.int64)
         return Records(
             hotkeys=tuple(known),
             mdd=self.mdd[places],
