@@ -39,9 +39,13 @@ class Round:
         return [hotkey for hotkey, one in self.standings.items() if one.bucket in buckets]
 
     def judged(self) -> Judgement:
-        """Figures of everybody in the network, made anew only when somebody has left."""
+        """Figures of everybody in the network; who has left since may be among them.
+
+        A sum's last bit depends on how many days stand side by side: they are made anew where those
+        have left whose records were the longest.
+        """
         everybody = self.records.of(self.standings)
-        if self.judgement is None or self.judgement.records.hotkeys != everybody.hotkeys:
+        if self.judgement is None or self.judgement.records.longest != everybody.longest:
             self.judgement = judge(everybody, self.rulebook.scoring)
         return self.judgement
 
