@@ -130,9 +130,10 @@ def reckless(
         leverage_ratio(building, held, rules) >= rules.leverage_ratio
     )
     flagged = chased & leveraged
+    times_ms = orders.rows["time_ms"]
     for i in np.flatnonzero(flagged).tolist():
         mine = slice(orders.first[i], orders.last[i] + 1)
-        flagged[i] = unevenness(orders.rows["time_ms"][mine], held[mine], rules) >= rules.unevenness
+        flagged[i] = unevenness(times_ms[mine], held[mine], rules) >= rules.unevenness
     return flagged
 
 
@@ -191,11 +192,13 @@ def leverage_ratio(orders: OrderGroups, held: Floats, rules: RiskProfileRules = 
 
 def unevenness(times_ms: Ints, held: Floats, rules: RiskProfileRules = _RULES) -> float:
     """Mean |interval - mean interval| / mean interval of the orders up to the largest leverage."""
-    intervals = np.diff(times_ms[: held.argmax() + 1]).astype(np.float64)
-    if len(intervals) + 1 < rules.min_timed_orders:
+    n_timed = int(held.argmax()) + 1
+    if n_timed < rules.min_timed_orders:
         return 0.0
-    ideal = float(intervals.mean())
-    return float(np.abs(intervals - ideal).mean()) / ideal if ideal else 0.0
+    intervals = (times_ms[1:n_timed] - times_ms[: n_timed - 1]).astype(np.float64)
+    ideal = np.add.reduce(intervals) / len(intervals)
+    spread = np.add.reduce(np.abs(intervals - ideal)) / len(intervals)
+    return float(spread / ideal) if ideal else 0.0
 
 
 def _over(extreme: np.ufunc, orders: OrderGroups, held: Floats) -> Floats:
