@@ -5,6 +5,7 @@ What each column means is in `docs/run-folder.md`.
 
 import json
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -20,7 +21,8 @@ from ptn_backtest.results.parquet import read_table, table_schema
 from ptn_backtest.rulebook.scoring_rules import METRICS
 from ptn_backtest.rules.bucket import Bucket
 from ptn_backtest.rules.events import Event, EventKind
-from ptn_backtest.rules.scoring import Scores
+from ptn_backtest.rules.scoring import ClassTable, Scores
+from ptn_backtest.trade_pairs import TradePairCategory
 
 WITH_ALL = "all"
 WITH_COMPETITION = "competition"
@@ -98,8 +100,8 @@ def score_table(
 ) -> pa.Table:
     """scores.parquet: a row per evaluation, trader and asset class, in that order.
 
-    Built an evaluation at a time, so that a network of hundreds of traders over a year never stands
-    in memory as rows.
+    Built a column at a time, so that a network of hundreds of traders over a year never stands in
+    memory as rows.
 
     Args:
         scores: of all traders.
@@ -108,9 +110,9 @@ def score_table(
     """
     stays = bucket_stays(events)
     batches = [
-        _score_batch(one, scored_with, stays)
+        _score_batch(list(alike), scored_with, stays)
         for scored_with, each in ((WITH_ALL, scores), (WITH_COMPETITION, competitions))
-        for one in each
+        for _, alike in groupby(each, key=_classes)
     ]
     return pa.Table.from_batches(batches, schema=SCORES)
 
@@ -147,40 +149,62 @@ def read_order_findings(folder: Path) -> tuple[OrderFinding, ...]:
     return tuple(OrderFinding(**{**row, "rule": OrderRule(row["rule"])}) for row in rows)
 
 
-def _score_batch(scores: Scores, scored_with: str, stays: Stays) -> pa.RecordBatch:
-    """One evaluation as columns."""
-    n_traders, tables = len(scores.hotkeys), list(scores.classes.values())
-    own = np.repeat(np.arange(n_traders), len(tables))
+def _classes(scores: Scores) -> tuple[TradePairCategory, ...]:
+    return tuple(scores.classes)
 
-    def interleaved(of_classes: Iterable[_Values]) -> _Values:
-        return np.stack(list(of_classes), axis=1).ravel()
 
-    def names(texts: Sequence[str | None]) -> "pa.Array[Any]":
+def _score_batch(each: Sequence[Scores], scored_with: str, stays: Stays) -> pa.RecordBatch:
+    """Evaluations with the same asset classes as columns."""
+    classes = _classes(each[0])
+    tables = [[one.classes[name] for one in each] for name in classes]
+    own = np.repeat(np.arange(sum(len(one.hotkeys) for one in each)), len(classes))
+
+    def of_classes(values: Iterable[Iterable[_Values]]) -> _Values:
+        rows: _Values = np.stack([np.concatenate([*one]) for one in values], axis=1).ravel()
+        return rows
+
+    def of_traders(values: Iterable[_Values]) -> _Values:
+        rows: _Values = np.concatenate([*values])[own]
+        return rows
+
+    def names(texts: Iterable[str | None]) -> "pa.Array[Any]":
         return pa.array(texts, pa.string()).take(own)
 
-    absent = np.full(n_traders, np.nan)
-    factors = scores.penalties
+    asset_classes = pa.array([name.value for name in classes], pa.string())
     columns: dict[str, Any] = {
-        "time_ms": np.full(len(own), scores.time_ms, np.int64),
+        "time_ms": of_traders(np.full(len(one.hotkeys), one.time_ms) for one in each),
         "scored_with": pa.repeat(pa.scalar(scored_with), len(own)),
-        "miner_hotkey": names(scores.hotkeys),
-        "asset_class": pa.array([name.value for name in scores.classes] * n_traders, pa.string()),
-        "n_days": interleaved(table.n_days for table in tables),
-        "min_days": np.tile([scores.min_days[name] for name in scores.classes], n_traders),
-        "score": interleaved(table.score for table in tables),
-        "rank": interleaved(table.rank for table in tables),
-        "weight": interleaved(table.weight for table in tables),
-        **{f"penalty_{name}": getattr(factors, name)[own] for name in _PENALTIES},
-        "penalty": factors.total[own],
-        "final_weight": scores.weight[own],
-        "final_rank": scores.rank[own],
-        "bucket": names([bucket_at(stays, hotkey, scores.time_ms) for hotkey in scores.hotkeys]),
+        "miner_hotkey": names(hotkey for one in each for hotkey in one.hotkeys),
+        "asset_class": asset_classes.take(np.arange(len(own)) % len(classes)),
+        "n_days": of_classes([one.n_days for one in mine] for mine in tables),
+        "min_days": of_classes(
+            [np.full(len(one.hotkeys), one.min_days[name]) for one in each] for name in classes
+        ),
+        "score": of_classes([one.score for one in mine] for mine in tables),
+        "rank": of_classes([one.rank for one in mine] for mine in tables),
+        "weight": of_classes([one.weight for one in mine] for mine in tables),
+        **{
+            f"penalty_{name}": of_traders(getattr(one.penalties, name) for one in each)
+            for name in _PENALTIES
+        },
+        "penalty": of_traders(one.penalties.total for one in each),
+        "final_weight": of_traders(one.weight for one in each),
+        "final_rank": of_traders(one.rank for one in each),
+        "bucket": names(
+            bucket_at(stays, hotkey, one.time_ms) for one in each for hotkey in one.hotkeys
+        ),
     }
     for metric in METRICS:
-        columns[metric] = interleaved(table.metrics[metric] for table in tables)
-        percentiles = interleaved(table.percentiles.get(metric, absent) for table in tables)
+        columns[metric] = of_classes([one.metrics[metric] for one in mine] for mine in tables)
+        percentiles = of_classes([_percentiles(one, metric) for one in mine] for mine in tables)
         columns[f"percentile_{metric}"] = pa.array(percentiles, from_pandas=True)  # NaN is null
     return pa.RecordBatch.from_pydict(columns, schema=SCORES)
+
+
+def _percentiles(table: ClassTable, metric: str) -> _Values:
+    """Percentile ranks; NaN where the metric has no weight."""
+    ranks = table.percentiles.get(metric)
+    return np.full(len(table.score), np.nan) if ranks is None else ranks
 
 
 def _json_text(figures: Any) -> str:  # noqa: ANN401
