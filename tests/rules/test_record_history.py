@@ -103,7 +103,7 @@ def built(
 
 
 def check_records(timeline: TraderTimeline, columns: LedgerColumns, trader: Trader) -> None:
-    states = position_states(timeline.positions, timeline.arrays.accounts)
+    states = position_states(timeline.arrays.columns, timeline.arrays.accounts)
     held = list(map(HeldPosition, timeline.positions, states))
     times_ms = trader.update_times_ms
     records = records_of(timeline, columns, times_ms)

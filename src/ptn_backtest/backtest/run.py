@@ -257,7 +257,7 @@ def _replayed(manager: BacktestManager) -> Iterator[tuple[list[ReplayedPosition]
         left = manager.network.held.get(hotkey)
         if left is None:
             columns, accounts = timeline.arrays.columns, timeline.arrays.accounts
-            states = position_states(timeline.positions, accounts)
+            states = position_states(columns, accounts)
             replayed = list(map(ReplayedPosition, timeline.positions, states))
         else:
             replayed = [ReplayedPosition(*one) for one in left]

@@ -21,7 +21,7 @@ from ptn_backtest.positions.columns import (
 from ptn_backtest.positions.fees import carry_fee
 from ptn_backtest.positions.order import OrderType
 from ptn_backtest.positions.position import Position
-from ptn_backtest.positions.recorded_orders import KINDS, order_rows
+from ptn_backtest.positions.recorded_orders import KINDS
 from ptn_backtest.rulebook import DEFAULT_RULEBOOK, Rulebook
 
 _FLAT_KIND = 0
@@ -126,27 +126,25 @@ def replay_all(
         return []
     columns = position_columns(positions, rulebook)
     rules = accounting_rules(rulebook, use_slippage)
-    return position_states(positions, replay_orders(columns, rules))
+    return position_states(columns, replay_orders(columns, rules))
 
 
-def position_states(positions: Sequence[Position], accounts: Accounts) -> list[PositionState]:
+def position_states(columns: PositionColumns, accounts: Accounts) -> list[PositionState]:
     """The last state of each position, from what its orders made of it."""
-    orders = order_rows(position.orders for position in positions)
-    counts = np.array([len(position.orders) for position in positions], dtype=np.int64)
-    last = np.cumsum(counts)
+    positions, orders = columns
     close = accounts.bounds["close"]
-    kind = np.where(close >= 0, _FLAT_KIND, orders["kind"][last - counts])
-    columns = (
+    kind = np.where(close >= 0, _FLAT_KIND, orders["kind"][positions["first"]])
+    found = (
         kind,
         close >= 0,
         orders["time_ms"][close],
         accounts.bounds["initial_entry"],
-        accounts.after[last - 1],
+        accounts.after[positions["last"] - 1],
     )
     return [
         _state(KINDS[kind], close_ms if closed else None, initial_entry, after)
         for kind, closed, close_ms, initial_entry, after in zip(
-            *(column.tolist() for column in columns), strict=True
+            *(column.tolist() for column in found), strict=True
         )
     ]
 

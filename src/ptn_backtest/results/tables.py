@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ptn_backtest.backtest.result import ReplayedPosition
 from ptn_backtest.errors import ConfigError
-from ptn_backtest.ledger.checkpoint import CHECKPOINT, PerfLedger, one_after_the_other
+from ptn_backtest.ledger.checkpoint import CHECKPOINT, PerfLedger, words
 from ptn_backtest.positions.rejection import Reason, Rejection
 from ptn_backtest.results.parquet import read_table, table_schema
 from ptn_backtest.sources.record_table import field_columns
@@ -47,13 +47,13 @@ _STATE_FIELDS = (
     "max_leverage_seen",
     "spread_fee",
 )
-_STORED_TYPES: dict[str, pa.DataType] = {
-    "position_type": pa.string(),
-    "close_ms": pa.int64(),
-    "is_closed_position": pa.bool_(),
+_STORED_TYPES: dict[str, tuple[pa.DataType, type]] = {
+    "position_type": (pa.string(), str),
+    "close_ms": (pa.int64(), int),
+    "is_closed_position": (pa.bool_(), bool),
 }
-_PYTHON_TYPES: dict[str, type] = {"position_type": str, "is_closed_position": bool}
-"""What their values are where nothing is to be read; a whole number may be too large."""
+_FLOAT = (pa.float64(), float)
+"""Types of stored fields, and of their values where nothing is to be read; others are `_FLOAT`."""
 
 LEDGERS = table_schema(
     [
@@ -89,7 +89,7 @@ POSITIONS = table_schema(
     ],
     nullable=[
         ("close_ms", pa.int64()),
-        *((f"stored_{name}", _STORED_TYPES.get(name, pa.float64())) for name in STORED_FIELDS),
+        *((f"stored_{name}", _STORED_TYPES.get(name, _FLOAT)[0]) for name in STORED_FIELDS),
     ],
 )
 REJECTED = table_schema(
@@ -130,14 +130,21 @@ def checkpoint_table(ledgers: Ledgers) -> pa.Table:
     """checkpoints.parquet: the checkpoints of all ledgers, in the order of `ledger_table`."""
     each = list(_each_ledger(ledgers))
     counts = np.array([len(ledger.cps) for _, _, ledger in each], dtype=np.int64)
-    first_rows = np.repeat(np.cumsum(counts) - counts, counts)
-    rows = one_after_the_other([ledger.cps for _, _, ledger in each])
+    last_rows = np.cumsum(counts)
+    first_rows = np.repeat(last_rows - counts, counts)
+    fields = np.empty((len(_CHECKPOINT_FIELDS), len(first_rows)), np.int64)
+    for (_, _, ledger), n_rows, last in zip(each, counts, last_rows, strict=True):
+        # a ledger at a time, so that rows become columns within the processor's cache
+        fields[:, last - n_rows : last] = words(ledger.cps).T
     return pa.Table.from_arrays(
         [
             _repeated([hotkey for hotkey, _, _ in each], counts),
             _repeated([name for _, name, _ in each], counts),
             pa.array(np.arange(len(first_rows)) - first_rows),
-            *(pa.array(rows[name]) for name in _CHECKPOINT_FIELDS),
+            *(
+                pa.array(column.view(CHECKPOINT[name]))
+                for name, column in zip(_CHECKPOINT_FIELDS, fields, strict=True)
+            ),
         ],
         schema=CHECKPOINTS,
     )
@@ -148,7 +155,7 @@ def position_table(positions: Sequence[ReplayedPosition]) -> pa.Table:
     recorded = [replayed.position for replayed in positions]
     states = [replayed.state for replayed in positions]
     stored = field_columns([position.stored for position in recorded], STORED_FIELDS)
-    columns: dict[str, list[Any]] = {
+    columns: dict[str, Any] = {
         "miner_hotkey": [position.miner_hotkey for position in recorded],
         "position_uuid": [position.position_uuid for position in recorded],
         "trade_pair_id": [position.trade_pair.trade_pair_id for position in recorded],
@@ -232,15 +239,18 @@ def _repeated(names: Sequence[Any], counts: NDArray[np.int64]) -> "pa.Array[Any]
     return pa.array(names, pa.string()).take(np.repeat(np.arange(len(names)), counts))
 
 
-def _as_stored(name: str, values: list[Any]) -> list[Any]:
-    """A stored field in its column's type; None where it is absent or not of that kind.
+def _as_stored(name: str, values: list[Any]) -> "pa.Array[Any]":
+    """A stored field in its column's type; null where it is absent or not of that kind.
 
     The fields come unjudged from a database or a file (Decimal, text, 0 and 1 for booleans), and
     are only compared with, so what cannot be read does not stop the run.
     """
-    if {*map(type, values)} <= {_PYTHON_TYPES.get(name, float), type(None)}:
-        return values
-    return [None if value is None else _one_as_stored(name, value) for value in values]
+    kind, python_type = _STORED_TYPES.get(name, _FLOAT)
+    if {*map(type, values)} <= {python_type, type(None)}:
+        with suppress(OverflowError):  # of a whole number
+            return pa.array(values, kind)
+    found = [None if value is None else _one_as_stored(name, value) for value in values]
+    return pa.array(found, kind)
 
 
 def _one_as_stored(name: str, value: Any) -> Any:  # noqa: ANN401 - whatever a source held
