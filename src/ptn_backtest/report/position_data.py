@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ptn_backtest.backtest.result import ReplayedPosition
 from ptn_backtest.clock import NEVER_MS
 from ptn_backtest.positions.order_log import OrderLog
+from ptn_backtest.positions.recorded_orders import order_rows
 from ptn_backtest.prices.outline import PriceOutline
 from ptn_backtest.report.packing import plain, scaled, table, times
 from ptn_backtest.report.sharing import share
@@ -72,15 +73,16 @@ def position_tables(
     counts = [len(each) for each in shown]
     marks, exits = _marks(log, len(positions))
     begin_ms = int(log.orders["time_ms"].min(initial=NEVER_MS)) // 1_000 * 1_000
-    rows = [positions[place] for place in places]
+    rows = [positions[place] for place in places.tolist()]
     states = [one.state for one in rows]
+    first_orders = order_rows(one.position.orders[:1] for one in rows)
 
     def numbers(values: Sequence[Any]) -> NDArray[np.float64]:
         return np.array(values, np.float64)
 
     columns = {
         "pair": plain(index.pair[places], "u2"),
-        "side": plain(np.array([one.position.orders[0].leverage < 0 for one in rows], bool), "u1"),
+        "side": plain(first_orders["leverage"] < 0, "u1"),
         "opened": plain(numbers([one.position.open_ms for one in rows]), "f8"),
         "closed": plain(numbers([one.close_ms or np.nan for one in states]), "f8"),
         "value": plain(numbers([one.return_at_close for one in states]), "f4"),
