@@ -111,6 +111,7 @@ def timed_run(
     gc.freeze()  # as the command does
     with watch.watching(_PLACES), watch.phase("gather"):
         result = run_backtest(config, open_store=remembered)
+        gc.freeze()  # likewise
         with watch.phase("write"):
             (store,) = opened
             states = store.folder.parent if isinstance(store, StateFolder) else None

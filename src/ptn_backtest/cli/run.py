@@ -175,6 +175,7 @@ def finish(
         states_of: folder that has its states; removed, unless it is the run's own.
         as_json: whether the summary is for programs.
     """
+    import gc  # noqa: PLC0415
     import shutil  # noqa: PLC0415 - slow to import, like the others
 
     from rich.console import Console  # noqa: PLC0415
@@ -184,6 +185,7 @@ def finish(
     from ptn_backtest.results.run_folder import write_run  # noqa: PLC0415
     from ptn_backtest.results.run_summary import run_summary  # noqa: PLC0415
 
+    gc.freeze()  # what the run knows stays, too
     overwrite = config.overwrite or config.run_name is None or folder is not None
     folder = folder or config.output / (config.run_name or default_name(result))
     write_run(folder, result, overwrite=overwrite, states_of=states_of)
