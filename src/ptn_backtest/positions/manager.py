@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from ptn_backtest.positions.order import Order
 from ptn_backtest.positions.position import Position
-from ptn_backtest.positions.recorded_orders import RecordedOrders
+from ptn_backtest.positions.recorded_orders import RecordedOrders, last_times_ms
 
 
 class PositionManager:
@@ -49,12 +49,13 @@ class PositionManager:
 
 def up_to(positions: Iterable[Position], end_ms: int) -> list[Position]:
     """The positions as known at a time: without later orders, and without positions opened later."""
+    given = list(positions)
+    is_late = last_times_ms(position.orders for position in given) > end_ms
     known = []
-    for position in positions:
-        orders = _up_to(position.orders, end_ms)
-        if len(orders) == len(position.orders):
+    for position, late in zip(given, is_late.tolist(), strict=True):
+        if not late:
             known.append(position)
-        elif orders:
+        elif orders := _up_to(position.orders, end_ms):
             known.append(replace(position, orders=orders))
     return known
 

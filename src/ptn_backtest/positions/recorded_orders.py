@@ -114,6 +114,20 @@ def order_rows(orders: Iterable[Sequence[Order]]) -> _Rows:
     return joined(parts, ORDER)
 
 
+def last_times_ms(orders: Iterable[Sequence[Order]]) -> _Ints:
+    """Time of the last order of each of many positions; those in one table are looked up at once."""
+    parts = [np.zeros(0, np.int64)]
+    for _, some in groupby(orders, _table):
+        together = list(some)
+        recorded = [each for each in together if isinstance(each, RecordedOrders)]
+        if recorded:
+            times_ms = recorded[0].columns.rows["time_ms"]
+            parts.append(times_ms[[each.last - 1 for each in recorded]])
+        else:
+            parts.append(np.array([each[-1].processed_ms for each in together], np.int64))
+    return np.concatenate(parts)
+
+
 def joined(parts: Sequence[_Rows], kind: np.dtype[np.void]) -> _Rows:
     """Rows of one type one after another; as bytes, since NumPy compares fields for each part."""
     plain = np.dtype((np.void, kind.itemsize))
