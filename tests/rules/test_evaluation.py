@@ -5,6 +5,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ptn_backtest.clock import DAY_MS, MINUTE_MS, parse_time
@@ -383,6 +384,26 @@ def test_eliminations_of_one_evaluation_are_in_time_order():
 
 
 # leaving
+
+
+@pytest.mark.parametrize("days", [20, 40])
+def test_scores_are_those_of_a_network_without_who_leaves_to_the_last_bit(days):
+    rng = np.random.default_rng(8)
+    stay = {f"stays {i}": member(*rng.normal(0, 0.01, 30)) for i in range(20)}
+    leaves = member(*rng.normal(0, 0.01, days), liquidation=LOST)
+    # somebody is under inspection, so that all are ranked before the one leaves
+    state = standing_in(CHALLENGE, [*stay, "leaves"])
+    with_it = evaluated(state, {**stay, "leaves": leaves}, run_scoring=True)
+    without = evaluated(standing_in(CHALLENGE, [*stay]), stay, run_scoring=True)
+    assert reasons(with_it) == {"leaves": LIQUIDATED}
+    assert with_it.scores
+    assert without.scores
+    assert with_it.scores.hotkeys == without.scores.hotkeys
+    for category, table in without.scores.classes.items():
+        found = with_it.scores.classes[category]
+        assert found.score.tobytes() == table.score.tobytes()
+        for name, values in table.metrics.items():
+            assert found.metrics[name].tobytes() == values.tobytes()
 
 
 def test_who_left_never_comes_back():
