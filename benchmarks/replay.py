@@ -1,6 +1,5 @@
 """A whole replay of a network in this process: seconds by phase, counts, peak memory."""
 
-import gc
 import json
 import resource
 import time
@@ -15,6 +14,7 @@ from benchmarks.workload import Workload
 from ptn_backtest.backtest.config import BacktestConfig
 from ptn_backtest.backtest.legs import LegStore
 from ptn_backtest.backtest.run import advance_backtest, run_backtest
+from ptn_backtest.cli.collecting import collect_rarely
 from ptn_backtest.cli.unfinished import begin_states
 from ptn_backtest.report.html import write_report
 from ptn_backtest.results.run_folder import RUN_FILE, write_run
@@ -108,10 +108,9 @@ def timed_run(
         opened.append(open_store(times_ms))
         return opened[0]
 
-    gc.freeze()  # as the command does
+    collect_rarely()  # as the command does
     with watch.watching(_PLACES), watch.phase("gather"):
         result = run_backtest(config, open_store=remembered)
-        gc.freeze()  # likewise
         with watch.phase("write"):
             (store,) = opened
             states = store.folder.parent if isinstance(store, StateFolder) else None
@@ -126,7 +125,7 @@ def timed_advance(
 ) -> tuple[Seconds, Seconds]:
     """Go on with stored states and write nothing else, as `continue --states-only` does."""
     watch = Stopwatch()
-    gc.freeze()
+    collect_rarely()
     with watch.watching(_PLACES), watch.phase("gather"):
         advance_backtest(config, open_store, gone=states.gone())
     return _by_phase(watch.seconds), _by_phase(watch.cpu_seconds)

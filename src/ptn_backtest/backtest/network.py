@@ -84,6 +84,10 @@ class Schedule:
     closed: Mapping[str, ClosedPositions]
     records: RecordHistory
 
+    def begun(self, t_ms: int) -> set[str]:
+        """Traders whose first order is known at a time."""
+        return {h for h, one in self.traders.items() if one.first_order_ms <= t_ms}
+
     def members(self, k: int, rulebook: Rulebook) -> dict[str, "ScheduledMember"]:
         """{hotkey: what is known of it after update k}."""
         t_ms = self.times_ms[k]
@@ -204,6 +208,10 @@ class Network:
         Whoever left is still to be brought to an end with `close`.
         """
         t_ms, rulebook = schedule.times_ms[k], self.settings.rulebook
+        if not switches.need_ledgers and schedule.begun(t_ms) == self.state.standings.keys():
+            # without rules nothing happens but that traders enter
+            self.state = replace(self.state, time_ms=t_ms)
+            return ()
         after_ms = -1 if self.state.time_ms is None else self.state.time_ms
         outcome = evaluate(
             self.state,

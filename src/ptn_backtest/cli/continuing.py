@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ptn_backtest.cli.collecting import collect_rarely
 from ptn_backtest.cli.documents import print_document
 from ptn_backtest.cli.logs import show_logs
 
@@ -68,6 +69,7 @@ def continue_run(
 
     if verbose:
         show_logs(verbose)
+    collect_rarely()
     states = open_states(folder)
     given = {name: value for name, value in options.items() if value is not None}
     config = settings_of(states, given, os.environ, finished=is_finished(folder))

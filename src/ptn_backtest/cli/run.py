@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ptn_backtest.cli.collecting import collect_rarely
 from ptn_backtest.cli.documents import print_document
 from ptn_backtest.cli.exits import exit_codes
 from ptn_backtest.cli.logs import show_logs
@@ -138,14 +139,12 @@ def run_flags(**flags: Any) -> None:  # noqa: ANN401
 
 def execute(config: "BacktestConfig", *, as_json: bool = False) -> Path:
     """Run, write the run folder, print the summary; returns the folder."""
-    import gc  # noqa: PLC0415
-
     from ptn_backtest.backtest.run import run_backtest  # noqa: PLC0415 - slow to import
     from ptn_backtest.cli.progress import ProgressBar  # noqa: PLC0415
     from ptn_backtest.cli.unfinished import begin_states, going_on, unfinished_folder  # noqa: PLC0415
     from ptn_backtest.results.run_folder import refuse_what_is_in_the_way  # noqa: PLC0415
 
-    gc.freeze()  # what is imported stays: no collection has to look through it
+    collect_rarely()
     if config.run_name:
         refuse_what_is_in_the_way(config.output / config.run_name, overwrite=config.overwrite)
     if not config.state_interval:
@@ -175,7 +174,6 @@ def finish(
         states_of: folder that has its states; removed, unless it is the run's own.
         as_json: whether the summary is for programs.
     """
-    import gc  # noqa: PLC0415
     import shutil  # noqa: PLC0415 - slow to import, like the others
 
     from rich.console import Console  # noqa: PLC0415
@@ -185,7 +183,6 @@ def finish(
     from ptn_backtest.results.run_folder import write_run  # noqa: PLC0415
     from ptn_backtest.results.run_summary import run_summary  # noqa: PLC0415
 
-    gc.freeze()  # what the run knows stays, too
     overwrite = config.overwrite or config.run_name is None or folder is not None
     folder = folder or config.output / (config.run_name or default_name(result))
     write_run(folder, result, overwrite=overwrite, states_of=states_of)
