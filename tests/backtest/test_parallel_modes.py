@@ -27,10 +27,9 @@ from ptn_backtest.ledger.batch import (
     BuiltLedgers,
     LedgerBatch,
     LedgerSettings,
-    PackedUpdate,
     in_order,
 )
-from ptn_backtest.ledger.columns import Resumed
+from ptn_backtest.ledger.columns import Resumed, taken
 from ptn_backtest.ledger.estimate import estimated_ticks
 from ptn_backtest.ledger.state import LedgerState
 from ptn_backtest.ledger.state_columns import state_columns
@@ -273,7 +272,7 @@ def test_how_traders_are_put_together_makes_no_difference(positions, candles):
     times_ms = (START_MS + DAY_MS, START_MS + DAY_MS + MINUTE_MS)
     manager.update(times_ms[:1])
     batch = manager.batch(times_ms, keep_history=True)
-    whole = PackedUpdate(manager.ledger_update)(batch)
+    whole = taken(manager.ledger_update(batch), np.arange(len(batch)))
     parts = [batch.part(places) for places in ([0, 2], [1], list(range(3, len(batch))))]
     built = [BuiltLedgers(part.traders, manager.ledger_update(part)) for part in parts[::-1]]
     (together,) = in_order(built)

@@ -18,7 +18,8 @@ class Each:
 
     function: Callable[[Any], Any]
 
-    def __call__(self, units: Sequence[Any]) -> list[Any]:
+    def __call__(self, units: Sequence[Any], zeros: Any) -> list[Any]:
+        del zeros
         return [self.function(unit) for unit in units]
 
 
@@ -74,5 +75,8 @@ class Plus:
 
     array: NDArray[np.float64]
 
-    def __call__(self, units: Sequence[float]) -> list[NDArray[np.float64]]:
-        return [self.array + unit for unit in units]
+    def __call__(self, units: Sequence[float], zeros: Any) -> list[NDArray[np.float64]]:
+        found = [zeros((2, len(self.array)), dtype=np.float64) for _ in units]
+        for mine, unit in zip(found, units, strict=True):
+            mine[:] += self.array + unit
+        return [mine[1] for mine in found]

@@ -4,11 +4,12 @@ This is what parallel modes hand about: a batch goes in, columns come out, and h
 together in batches makes no difference to any of them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ptn_backtest.ledger.builder import build_ledgers
 from ptn_backtest.ledger.checkpoint import WINDOW_MS
@@ -131,8 +132,10 @@ class LedgerUpdate:
     prices: PriceTable
     price_rows: Ints
 
-    def __call__(self, batch: LedgerBatch) -> LedgerColumns:
-        """What the update leaves of the batch's traders."""
+    def __call__(
+        self, batch: LedgerBatch, zeros: Callable[..., NDArray[Any]] = np.zeros
+    ) -> LedgerColumns:
+        """What the update leaves of the batch's traders; `zeros` makes the arrays."""
         return build_ledgers(
             self.timelines,
             batch.traders,
@@ -144,19 +147,8 @@ class LedgerUpdate:
             window_ms=self.settings.window_ms,
             drawdown_limit=self.settings.rulebook.eliminations.drawdown_limit,
             keep_history=batch.keep_history,
+            zeros=zeros,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class PackedUpdate:
-    """`LedgerUpdate` for another process to call: its columns have no room in between."""
-
-    update: LedgerUpdate
-
-    def __call__(self, batch: LedgerBatch) -> LedgerColumns:
-        """What the update leaves of the batch's traders."""
-        columns = self.update(batch)
-        return taken(columns, np.arange(columns.n_traders))
 
 
 def rows_of_pairs(timelines: Sequence[TraderTimeline], price_rows: Mapping[str, int]) -> Ints:

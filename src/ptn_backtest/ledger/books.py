@@ -1,8 +1,10 @@
 """The working memory of many traders: one allocation for all of their books."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ptn_backtest.compiled import inlined
 from ptn_backtest.ledger.book import (
@@ -61,6 +63,7 @@ def new_books(
     n_kept: int,
     drawdown_limit: float,
     window_ms: int,
+    zeros: Callable[..., NDArray[Any]] = np.zeros,
 ) -> Books:
     """Books without any record.
 
@@ -72,35 +75,37 @@ def new_books(
         n_kept: updates after which every ledger's newest checkpoint is kept.
         drawdown_limit: percent.
         window_ms: time that checkpoints may cover.
+        zeros: as `numpy.zeros`; makes what outlives the updates.
     """
     n_pairs, n_positions = (
         np.diff(timelines.begins[name])[traders] for name in ("pair", "position")
     )
     counts = (np.ones_like(n_pairs) if portfolio_only else 1 + n_pairs, n_pairs, n_positions)
-    begins = np.zeros(len(traders) + 1, dtype=BEGIN)
+    begins = zeros(len(traders) + 1, dtype=BEGIN)
     for name, count in zip(BEGIN.names or (), counts, strict=True):
         begins[name][1:] = np.cumsum(count)
     n_ledgers, n_pairs_in_all, n_positions_in_all = begins[-1].item()
     most_ledgers, most_positions = (int(n.max(initial=1)) for n in (counts[0], n_positions))
     books = Books(
         begins=begins,
-        cps=np.zeros((n_ledgers, capacity), dtype=CHECKPOINT),
-        ledgers=np.zeros(n_ledgers, dtype=LEDGER),
-        pairs=np.zeros(n_pairs_in_all, dtype=PAIR),
-        holdings=np.zeros(n_positions_in_all, dtype=HOLDING),
+        cps=zeros((n_ledgers, capacity), dtype=CHECKPOINT),
+        ledgers=zeros(n_ledgers, dtype=LEDGER),
+        pairs=zeros(n_pairs_in_all, dtype=PAIR),
+        holdings=zeros(n_positions_in_all, dtype=HOLDING),
         sequence=np.zeros(most_positions, dtype=np.int64),
         open=np.zeros(most_positions, dtype=np.int64),
         changed=np.zeros(most_positions, dtype=np.int64),
-        clock=np.tile(np.array([NONE_MS, NONE_MS, 0, 0, 1], dtype=np.int64), (len(traders), 1)),
+        clock=zeros((len(traders), 5), dtype=np.int64),
         step=np.zeros(4, dtype=np.int64),
-        losses=np.zeros((len(traders), 2), dtype=LOSS),
-        held=np.zeros((n_positions_in_all, 2), dtype=HELD),
-        newest=np.zeros((n_ledgers, n_kept), dtype=CHECKPOINT),
-        marks=np.zeros((n_ledgers, n_kept), dtype=MARK),
+        losses=zeros((len(traders), 2), dtype=LOSS),
+        held=zeros((n_positions_in_all, 2), dtype=HELD),
+        newest=zeros((n_ledgers, n_kept), dtype=CHECKPOINT),
+        marks=zeros((n_ledgers, n_kept), dtype=MARK),
         values=np.empty((most_ledgers, BLOCK + GROUP)),
         worth=np.empty((2, BLOCK + GROUP)),
         changes=np.empty((4, BLOCK // 4)),
     )
+    books.clock[:] = (NONE_MS, NONE_MS, 0, 0, 1)
     books.losses["limit_percent"] = (drawdown_limit, 100.0)
     books.losses["window_ms"] = window_ms
     books.losses["time_ms"] = NONE_MS

@@ -1,8 +1,10 @@
 """From timelines and prices to ledgers: columns in, columns out; and for one trader, state to state."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ptn_backtest.ledger.book import LAST_UPDATE, NONE_MS
 from ptn_backtest.ledger.books import Books, new_books
@@ -32,6 +34,7 @@ def build_ledgers(
     window_ms: int = WINDOW_MS,
     drawdown_limit: float = DRAWDOWN_LIMIT,
     keep_history: bool = False,
+    zeros: Callable[..., NDArray[Any]] = np.zeros,
 ) -> LedgerColumns:
     """Build the ledgers of several traders, or continue them, through these update times.
 
@@ -46,6 +49,7 @@ def build_ledgers(
         window_ms: time that a ledger's checkpoints may cover.
         drawdown_limit: percent; the first record that reaches it is kept.
         keep_history: also keep what each update left.
+        zeros: as `numpy.zeros`; makes the arrays.
 
     Returns:
         What the updates left, in the order of `traders`.
@@ -59,6 +63,7 @@ def build_ledgers(
         n_kept=len(times_ms) if keep_history else 0,
         drawdown_limit=drawdown_limit,
         window_ms=window_ms,
+        zeros=zeros,
     )
     for columns, sources, places in before:
         resume(books, timelines, traders, columns, sources, places)

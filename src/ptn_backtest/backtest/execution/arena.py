@@ -4,6 +4,7 @@ An arena is an unlinked file that is written by one process and mapped by others
 it back with the last process or array that uses it, whatever way they end.
 """
 
+import math
 import mmap
 import os
 import pickle
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from numpy.typing import NDArray
 
 _ALIGNED = 64
@@ -53,19 +55,20 @@ class Arena:
     _end: int = 0
     _mapped: list[tuple[int, memoryview]] = field(default_factory=list, repr=False)
 
-    def empty(self, count: int, kind: type[np.generic]) -> NDArray[Any]:
-        """An array in the arena, to be written to; like `put`, for one process only.
+    def zeros(self, shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> NDArray[Any]:
+        """An array of zeros in the arena, to be written to; like `put`, for one process only.
 
         What nothing was written to takes no memory.
         """
-        size = count * np.dtype(kind).itemsize
-        return np.frombuffer(self.view(self._reserve(size), size), kind)
+        kind = np.dtype(dtype)
+        size = math.prod(np.atleast_1d(shape).tolist()) * kind.itemsize
+        return np.frombuffer(self.view(self._reserve(size), size), kind).reshape(shape)
 
     def put(self, thing: object, others: Sequence["Arena"] = ()) -> Place:
         """Write an object; only one process may do so.
 
         Args:
-            thing: anything that can be pickled; its arrays from `empty` are not written again.
+            thing: anything that can be pickled; its arrays from `zeros` are not written again.
             others: arenas whose arrays, as they were read here, are not written again.
         """
         arrays: list[tuple[int, int, int]] = []

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from ptn_backtest.errors import ExecutionError
 log = logging.getLogger(__name__)
 
 WORKER_MODULE = "ptn_backtest.backtest.execution.worker"
+BatchFunction: TypeAlias = Callable[[Any, Callable[..., NDArray[Any]]], Any]
+"""What a batch is worked on with: units, and how to make arrays of zeros."""
+
 TRIES = 2
 """A unit whose worker died is given to another one; after this many deaths the work stops."""
 
@@ -80,7 +83,7 @@ class Answer:
 class _Shared:
     """The function of a task, in an arena."""
 
-    function: Callable[[Any], Any]
+    function: BatchFunction
     number: int
     arena: Arena
     place: Place
@@ -131,11 +134,11 @@ class WorkerPool:
         """An array for the function of the next map, in shared memory from the beginning."""
         if self._room is None:
             self._room = Arena(new_arena_file())
-        return self._room.empty(count, kind)
+        return self._room.zeros(count, kind)
 
     def map(
         self,
-        function: Callable[[Any], Any],
+        function: BatchFunction,
         units_of: Callable[[Sequence[int]], Any],
         batches: Sequence[Sequence[int]],
         name_of: Callable[[int], str],
@@ -143,8 +146,10 @@ class WorkerPool:
         """(numbers of units, result) as they are done.
 
         Args:
-            function: importable, and pure: units may be tried twice, in other batches. The last one
-                is kept in shared memory, so that handing in the same object again costs nothing.
+            function: importable, and pure: units may be tried twice, in other batches. It is called
+                with units and with `Arena.zeros`: arrays that are made so are not copied when they
+                are given back. The last one is kept in shared memory, so that handing in the same
+                object again costs nothing.
             units_of: what it is called with, by the units' numbers; asked for when they are given to
                 a worker. Arrays that the map before this one gave are not copied.
             batches: the units' numbers, in the order in which they are begun; a worker is given
@@ -186,7 +191,7 @@ class WorkerPool:
             self._room.close()
         self._shared = self._room = None
 
-    def _share(self, function: Callable[[Any], Any]) -> _Shared:
+    def _share(self, function: BatchFunction) -> _Shared:
         before = self._shared
         if before is not None and before.function is function:
             return before

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ptn_backtest.backtest.execution.contract import cut_evenly
 from ptn_backtest.backtest.execution.pool import WorkerPool
-from ptn_backtest.ledger.batch import BuiltLedgers, LedgerBatch, LedgerUpdate, PackedUpdate
+from ptn_backtest.ledger.batch import BuiltLedgers, LedgerBatch, LedgerUpdate
 from ptn_backtest.ledger.timelines import Traders
 from ptn_backtest.positions.columns import Ints
 
@@ -26,17 +26,14 @@ class Processes:
         self._hotkeys = traders.hotkeys
         self._n_workers = max(1, min(usable_processors(), len(traders.hotkeys)))
         self._pool = WorkerPool(self._n_workers)
-        self._packed: PackedUpdate | None = None
         self._closing = weakref.finalize(self, self._pool.close)
 
     def map(self, update: LedgerUpdate, batch: LedgerBatch, ticks: Ints) -> Iterator[BuiltLedgers]:
         """The most work first, so that no worker is left alone with a large part at the end."""
         parts = cut_evenly(ticks, self._n_workers * PARTS_PER_WORKER)
         parts.sort(key=lambda places: -int(ticks[places].sum()))
-        if self._packed is None or self._packed.update is not update:
-            self._packed = PackedUpdate(update)  # the same object, so that it is sent once
         results = self._pool.map(
-            self._packed,
+            update,
             batch.part,
             [places.tolist() for places in parts],
             lambda place: f"trader {self._hotkeys[batch.traders[place]]}",

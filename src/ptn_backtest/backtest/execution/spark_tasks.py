@@ -12,11 +12,10 @@ from ptn_backtest.ledger.batch import (
     LedgerBatch,
     LedgerSettings,
     LedgerUpdate,
-    PackedUpdate,
     rows_of_pairs,
 )
 from ptn_backtest.ledger.book import LAST_UPDATE, NONE_MS
-from ptn_backtest.ledger.columns import LedgerColumns
+from ptn_backtest.ledger.columns import LedgerColumns, taken
 from ptn_backtest.ledger.timeline import TraderTimeline, open_ranges
 from ptn_backtest.ledger.timelines import joined
 from ptn_backtest.ledger.windows import second_windows
@@ -57,8 +56,7 @@ def run_rows(job: Job, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordB
     for rows in batches:
         for row in rows.to_pylist():
             timelines, part = pickle.loads(row["part"])  # noqa: S301 - by our own code
-            update = PackedUpdate(_update_of(job, timelines, part))
-            columns = _built(update, timelines, part)
+            columns = _built(_update_of(job, timelines, part), timelines, part)
             arrays = {name: [array.dumps()] for name, array in columns._asdict().items()}
             yield pa.RecordBatch.from_pydict(arrays)
 
@@ -70,10 +68,11 @@ def read_columns(row: Mapping[str, Any]) -> LedgerColumns:
 
 
 def _built(
-    update: PackedUpdate, timelines: Sequence[TraderTimeline], part: LedgerBatch
+    update: LedgerUpdate, timelines: Sequence[TraderTimeline], part: LedgerBatch
 ) -> LedgerColumns:
     try:
-        return update(part)
+        columns = update(part)
+        return taken(columns, np.arange(columns.n_traders))  # without room in between
     except Exception:
         for place, timeline in enumerate(timelines):  # whose fault it is
             try:

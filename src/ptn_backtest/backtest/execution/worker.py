@@ -8,12 +8,11 @@ import contextlib
 import socket
 import sys
 import traceback
-from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
 from ptn_backtest.backtest.execution.arena import Arena
-from ptn_backtest.backtest.execution.pool import Answer, Batch, Task
+from ptn_backtest.backtest.execution.pool import Answer, Batch, BatchFunction, Task
 from ptn_backtest.backtest.execution.warming import warm_up
 
 
@@ -45,10 +44,10 @@ def _work(line: "Connection[Any, Any]", channel: socket.socket) -> None:
 
 
 def _answer(
-    function: Callable[[Any], Any], batch: Batch, given: Arena, results: Arena, *earlier: Arena
+    function: BatchFunction, batch: Batch, given: Arena, results: Arena, *earlier: Arena
 ) -> Answer:
     try:
-        done = function(given.get(batch.place, earlier))
+        done = function(given.get(batch.place, earlier), results.zeros)
         return Answer(batch.numbers, results.put(done))
     except Exception as fault:  # noqa: BLE001 - it is raised again in the pool's process
         fault.add_note(traceback.format_exc())
