@@ -36,6 +36,7 @@ from ptn_backtest.ledger.recording import (
     record_block,
     remember_price,
 )
+from ptn_backtest.ledger.sequence import is_open_ledger
 from ptn_backtest.ledger.timeline import Timeline
 from ptn_backtest.ledger.valuing import ask_fees, state_after, value_at_price
 from ptn_backtest.positions.columns import Floats, Row
@@ -71,7 +72,7 @@ def take_block(
         return n_ticks
     tick, value, peak = _first_breach(book, prices, at_ms, step_ms, n_ticks)
     for ledger in range(len(book.ledgers)):
-        if ledger == PORTFOLIO_LEDGER or book.pairs[ledger - 1].open:
+        if is_open_ledger(book, ledger):
             record_block(book, timeline.sizes, ledger, at_ms, at_ms + (n_ticks - 1) * step_ms)
     if tick >= 0:
         find_candles(book, prices, second_ms, step_ms, tick + 1)

@@ -54,8 +54,9 @@ PAIR = np.dtype(
         ("price_ms", np.int64),
         ("before", np.float64),
         ("before_ms", np.int64),
-        ("open", np.bool_),
-        ("placed", np.bool_),
+        ("n_open", np.int64),
+        ("n_known", np.int64),
+        ("place", np.int64),
         ("market_open", np.bool_),
         ("first", np.int64),
         ("n_candles", np.int64),
@@ -64,9 +65,9 @@ PAIR = np.dtype(
 )
 """A pair: `row` in the price table; `session`, the next time there at which its market opens or
 closes; `price`, `price_ms`, last known close and the start of its candle (`NONE_MS` = none);
-`before`, `before_ms`, the one before; `open`: a position is open; `placed`: it has its place in the
-order of products. Of the block under way: `market_open`; the `n_candles` from
-place `first` on; `waits`: 1 if the first tick has no candle, otherwise 0."""
+`before`, `before_ms`, the one before; `n_open`: open positions. While positions are put into an order:
+`n_known` of them have orders, the next one comes to `place`. Of the block under way: `market_open`;
+the `n_candles` from place `first` on; `waits`: 1 if the first tick has no candle, otherwise 0."""
 
 HOLDING = np.dtype(
     [

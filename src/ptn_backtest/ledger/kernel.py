@@ -34,6 +34,7 @@ from ptn_backtest.ledger.sequence import (
     begin_open,
     choose_sequence,
     end_open,
+    is_open_ledger,
     list_open,
     multiply_closed,
 )
@@ -262,16 +263,16 @@ def _begin_step(book: Book, timeline: Timeline, start_ms: int) -> None:
     A pair may have been lost within the millisecond of its first order: that liquidates here.
     """
     for pair in range(len(book.pairs)):
-        if not book.pairs[pair].open:
+        if book.pairs[pair].n_open == 0:
             forget_price(book.pairs[pair])
     for ledger in range(1, len(book.ledgers)):
-        if book.ledgers[ledger].used > 0 and not book.pairs[ledger - 1].open:
+        if book.ledgers[ledger].used > 0 and book.pairs[ledger - 1].n_open == 0:
             _take_closed(book.ledgers[ledger])
             if book.ledgers[ledger].value <= 0.0:
                 liquidate(book, timeline, start_ms, False)
                 return
     for ledger in range(1, len(book.ledgers)):
-        if book.ledgers[ledger].used > 0 and not book.pairs[ledger - 1].open:
+        if book.ledgers[ledger].used > 0 and book.pairs[ledger - 1].n_open == 0:
             _record_without_drift(book, timeline, ledger, start_ms)
 
 
@@ -292,7 +293,7 @@ def _end_step(book: Book, timeline: Timeline, at_ms: int, ticked: bool) -> None:
         row = book.ledgers[ledger]
         if not row.traded:
             continue
-        if ticked and _is_open_ledger(book, ledger):
+        if ticked and is_open_ledger(book, ledger):
             value, spread, carry = row.value, row.spread, row.carry
             record(book, timeline.sizes, ledger, at_ms, value, spread, carry, row.market_open)
         else:
@@ -307,7 +308,7 @@ def _read_batch(book: Book, timeline: Timeline, ledger: int, ticked: bool) -> No
     A position that the batch opens does not count yet, unless nothing was open; one that it changes
     counts with its return after the order only where pair ledgers are built (quirk 10).
     """
-    if not _is_open_ledger(book, ledger):
+    if not is_open_ledger(book, ledger):
         if book.step[N_OPEN] == 0 and _batch_has(book, ledger):
             _multiply_after_batch(book, timeline, ledger)
         else:
@@ -317,14 +318,6 @@ def _read_batch(book: Book, timeline: Timeline, ledger: int, ticked: bool) -> No
         _multiply_after_batch(book, timeline, ledger)
     if len(book.ledgers) > 1:
         _replace_changed(book, timeline, ledger)
-
-
-@inlined
-def _is_open_ledger(book: Book, ledger: int) -> bool:
-    """Whether a ledger has an open position, before the batch."""
-    if ledger == PORTFOLIO_LEDGER:
-        return book.step[N_OPEN] > 0
-    return book.pairs[ledger - 1].open
 
 
 @inlined

@@ -14,6 +14,8 @@ from ptn_backtest.ledger.book import (
 from ptn_backtest.ledger.timeline import Timeline
 from ptn_backtest.ledger.valuing import ask_fees
 
+_NO_PLACE = -1
+
 
 @inlined
 def choose_sequence(book: Book, timeline: Timeline, until_ms: int) -> None:
@@ -43,14 +45,14 @@ def choose_sequence(book: Book, timeline: Timeline, until_ms: int) -> None:
 def list_open(book: Book) -> None:
     """List the open positions in the order of products; the closed ones will be multiplied anew."""
     for pair in range(len(book.pairs)):
-        book.pairs[pair].open = False
+        book.pairs[pair].n_open = 0
     n_open = 0
     for i in book.sequence:
         holding = book.holdings[i]
         if holding.known > 0 and not holding.closed:
             book.open[n_open] = i
             n_open += 1
-            book.pairs[holding.pair].open = True
+            book.pairs[holding.pair].n_open += 1
     book.step[N_OPEN] = n_open
     book.clock[REGROUPED] = 1
 
@@ -64,22 +66,27 @@ def begin_open(book: Book, i: int) -> None:
         at -= 1
     book.open[at] = i
     book.step[N_OPEN] += 1
-    book.pairs[book.holdings[i].pair].open = True
+    book.pairs[book.holdings[i].pair].n_open += 1
 
 
 @inlined
 def end_open(book: Book, i: int) -> None:
     """Take a position out of the list of open ones."""
-    pair = book.holdings[i].pair
-    book.pairs[pair].open = False
     at = 0
     for j in book.open[: book.step[N_OPEN]]:
         if j != i:
             book.open[at] = j
             at += 1
-            if book.holdings[j].pair == pair:
-                book.pairs[pair].open = True
     book.step[N_OPEN] = at
+    book.pairs[book.holdings[i].pair].n_open -= 1
+
+
+@inlined
+def is_open_ledger(book: Book, ledger: int) -> bool:
+    """Whether a ledger has an open position, before the batch."""
+    if ledger == PORTFOLIO_LEDGER:
+        return book.step[N_OPEN] > 0
+    return book.pairs[ledger - 1].n_open > 0
 
 
 @inlined
@@ -110,32 +117,37 @@ def multiply_closed(book: Book, timeline: Timeline, at_ms: int) -> None:
 
 @inlined
 def _by_close(book: Book, timeline: Timeline) -> None:
-    for pair in range(len(book.pairs)):
-        book.pairs[pair].placed = False
-    at = 0
-    for closed in (True, False):
-        for j in range(len(book.holdings)):
-            first = timeline.by_close[j] if closed else timeline.by_stored[j]
-            pair = book.holdings[first].pair
-            if not book.pairs[pair].placed and _is(book, first, closed):
-                book.pairs[pair].placed = True
-                at = _place_pair(book, timeline, pair, at)
-    for i in range(len(book.holdings)):
-        if book.holdings[i].known == 0:
-            book.sequence[at] = i
-            at += 1
-
-
-@inlined
-def _place_pair(book: Book, timeline: Timeline, pair: int, at: int) -> int:
-    """Put a pair's positions into the sequence from place `at` on; the place after them."""
+    """Sort positions by pair and close; those without an order, which count for nothing, come last."""
+    end = _place_pairs(book, timeline)
     for closed in (True, False):
         for j in range(len(book.holdings)):
             i = timeline.by_close[j] if closed else timeline.by_stored[j]
-            if book.holdings[i].pair == pair and _is(book, i, closed):
-                book.sequence[at] = i
-                at += 1
-    return at
+            if _is(book, i, closed):
+                pair = book.pairs[book.holdings[i].pair]
+                book.sequence[pair.place] = i
+                pair.place += 1
+    for i in range(len(book.holdings)):
+        if book.holdings[i].known == 0:
+            book.sequence[end] = i
+            end += 1
+
+
+@inlined
+def _place_pairs(book: Book, timeline: Timeline) -> int:
+    """Find the first place of each pair's positions in the sequence; the place after all of them."""
+    for pair in book.pairs:
+        pair.place, pair.n_known = _NO_PLACE, 0
+    for holding in book.holdings:
+        book.pairs[holding.pair].n_known += holding.known > 0
+    end = 0
+    for closed in (True, False):
+        for j in range(len(book.holdings)):
+            i = timeline.by_close[j] if closed else timeline.by_stored[j]
+            pair = book.pairs[book.holdings[i].pair]
+            if pair.place == _NO_PLACE and _is(book, i, closed):
+                pair.place = end
+                end += pair.n_known
+    return end
 
 
 @inlined
