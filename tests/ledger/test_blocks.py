@@ -1,5 +1,7 @@
 """Blocks of ticks that random traders seldom have: long ones, jumps, several positions on one pair."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -29,6 +31,35 @@ def test_changes_of_any_size_add_up(swing: float) -> None:
 def test_several_positions_on_one_pair_are_multiplied_like_any_others() -> None:
     """The network has one at a time, a database may have more."""
     check(trader(["BTCUSD", "ETHUSD", "ETHUSD"], OPENED_MS + 3 * HOUR_MS))
+
+
+def test_a_drawdown_is_dated_by_the_pair_that_moves() -> None:
+    """The other pair has a candle too, but only at the first tick."""
+    first_ms = OPENED_MS - OPENED_MS % MINUTE_MS + MINUTE_MS  # the first tick by the minute
+    fallen_ms = first_ms + 4 * MINUTE_MS
+    held = trader(["ETHUSD", "BTCUSD"], OPENED_MS + 2 * HOUR_MS)
+    closes = {
+        ("ETHUSD", Timespan.MINUTE): {first_ms: 3_000.0},
+        ("BTCUSD", Timespan.MINUTE): {
+            first_ms: 50_000.0,
+            first_ms + 3 * MINUTE_MS: 50_001.0,
+            fallen_ms: 5_000.0,
+            fallen_ms + MINUTE_MS: 5_001.0,
+        },
+    }
+    candles = GivenCandles(
+        {
+            (pair, timespan): Candles(
+                np.array([*made], dtype=np.int64), np.array([*made.values()], dtype=np.float64)
+            )
+            for pair in ("ETHUSD", "BTCUSD")
+            for timespan in Timespan
+            for made in [closes.get((pair, timespan), {})]
+        }
+    )
+    state = kernel_state(replace(held, candles=candles))
+    assert state.breach is not None
+    assert state.breach.time_ms == fallen_ms + 124  # ticks keep the milliseconds of the order
 
 
 def check(trader: Trader) -> None:

@@ -1,7 +1,7 @@
-"""Stretches of ticks between which nothing but prices changes, taken at once (compiled).
+"""Blocks of ticks between which nothing but prices changes, taken at once (compiled).
 
 A tick asks for fees, market hours and candles, and most of the time fees and hours are those of the
-tick before. So ticks are taken together as far as fees, hours and the checkpoint stay the same. A
+tick before. So ticks are taken together as far as the step, fees, hours and the checkpoint go. A
 value changes only where a candle is: a block has a value for its first tick and for each candle after
 it, whatever the gaps between them. The ledgers are those of single ticks to the last bit, but for the
 order of sums (`recording`), which follows from where blocks end: so nothing ends one that is only watched
@@ -10,13 +10,15 @@ for, such as a drawdown, and ledgers do not depend on its limit.
 
 import numpy as np
 
-from ptn_backtest.clock import NEVER_MS, SECOND_MS
+from ptn_backtest.clock import MINUTE_MS, NEVER_MS, SECOND_MS
 from ptn_backtest.compiled import inlined
 from ptn_backtest.ledger.book import (
     AT_CANDLES,
     AT_TICKS,
     DRAWDOWN,
+    LIQUIDATED,
     N_OPEN,
+    N_STRETCHES,
     NONE_MS,
     PORTFOLIO_LEDGER,
     Book,
@@ -24,63 +26,83 @@ from ptn_backtest.ledger.book import (
 from ptn_backtest.ledger.checkpoint import CHECKPOINT_MS
 from ptn_backtest.ledger.losses import liquidate, note
 from ptn_backtest.ledger.places import (
-    candles_of,
     find_candles,
     last_candles,
     market_hours,
-    tick_of,
-    ticks_before,
+    value_second,
 )
 from ptn_backtest.ledger.recording import (
     in_groups,
     record_block,
     remember_price,
+    value_at,
 )
 from ptn_backtest.ledger.sequence import is_open_ledger
+from ptn_backtest.ledger.ticks import ONLY_SECONDS_MS, lay_ticks, second_from
 from ptn_backtest.ledger.timeline import Timeline
 from ptn_backtest.ledger.valuing import ask_fees, state_after, value_at_price
 from ptn_backtest.positions.columns import Floats, Row
-from ptn_backtest.prices.places import Index, bits_from, moment_of
+from ptn_backtest.prices.places import Index, bits_from
 from ptn_backtest.prices.table import PriceTable
 
 
 @inlined
-def take_block(
-    book: Book, timeline: Timeline, prices: PriceTable, at_ms: int, step_ms: int, n_ticks: int
+def walk_ticks(
+    book: Book, timeline: Timeline, prices: PriceTable, start_ms: int, end_ms: int
+) -> None:
+    """Value and record the open positions at every tick from `start_ms` up to before `end_ms`.
+
+    Stops at a portfolio value of 0, which is not recorded.
+    """
+    only_seconds = end_ms - start_ms <= ONLY_SECONDS_MS
+    at_ms = start_ms
+    while at_ms < end_ms and book.clock[LIQUIDATED] == NONE_MS:
+        at_ms = _take_block(book, timeline, prices, at_ms, end_ms, only_seconds)
+
+
+@inlined
+def _take_block(
+    book: Book,
+    timeline: Timeline,
+    prices: PriceTable,
+    at_ms: int,
+    end_ms: int,
+    only_seconds: bool,
 ) -> int:
-    """Take up to `n_ticks` ticks from `at_ms` on, `step_ms` apart, and record them.
+    """Take ticks from `at_ms` on, at least one, and record them; the time of the tick after them.
 
     A portfolio value of 0 liquidates the trader there, and is not recorded.
-
-    Returns:
-        How many were taken, at least one.
     """
     second_ms = at_ms - at_ms % SECOND_MS
     until_ms = _same_fees_and_hours(book, timeline, prices, second_ms)
     # the boundary counts by the time itself, not by its second
     until_ms = min(until_ms, _boundary(at_ms) - (at_ms - second_ms))
-    n_ticks = max(1, min(n_ticks, ticks_before(until_ms, second_ms, step_ms)))
     while True:
-        _value_block(book, timeline, prices, second_ms, step_ms, n_ticks)
-        before_zero = _before_zero(book, prices, second_ms, step_ms, n_ticks)
-        if before_zero == n_ticks:
+        next_ms = lay_ticks(book, at_ms, until_ms, end_ms, only_seconds)
+        n_moments = find_candles(book, prices)
+        _value_block(book, timeline, prices, n_moments)
+        zero_ms = _first_zero(book, prices)
+        if zero_ms in (NEVER_MS, until_ms):
             break
-        n_ticks = before_zero
-    if book.values[PORTFOLIO_LEDGER, 1] <= 0.0:
-        _keep_last(book, timeline, prices, second_ms, step_ms, n_ticks)
+        until_ms = zero_ms
+    if value_at(book, PORTFOLIO_LEDGER, 0) <= 0.0:
+        _keep_last(book, timeline, prices)
         liquidate(book, timeline, at_ms, False)
-        return n_ticks
-    tick, value, peak = _first_breach(book, prices, at_ms, step_ms, n_ticks)
+        return next_ms
+    last_ms = next_ms - book.stretches[book.step[N_STRETCHES] - 1].step_ms
+    breach_ms, value, peak = _first_breach(book, prices, at_ms, last_ms)
     for ledger in range(len(book.ledgers)):
         if is_open_ledger(book, ledger):
-            record_block(book, timeline.sizes, ledger, at_ms, at_ms + (n_ticks - 1) * step_ms)
-    if tick >= 0:
-        find_candles(book, prices, second_ms, step_ms, tick + 1)
-        _keep_last(book, timeline, prices, second_ms, step_ms, tick + 1)
-        note(book, timeline, DRAWDOWN, at_ms + tick * step_ms, value, peak, False)
-        find_candles(book, prices, second_ms, step_ms, n_ticks)
-    _keep_last(book, timeline, prices, second_ms, step_ms, n_ticks)
-    return n_ticks
+            record_block(book, timeline.sizes, ledger, at_ms, last_ms)
+    if breach_ms != NEVER_MS:
+        lay_ticks(book, at_ms, breach_ms + 1, end_ms, only_seconds)
+        find_candles(book, prices)
+        _keep_last(book, timeline, prices)
+        note(book, timeline, DRAWDOWN, breach_ms + at_ms - second_ms, value, peak, False)
+        lay_ticks(book, at_ms, until_ms, end_ms, only_seconds)
+        find_candles(book, prices)
+    _keep_last(book, timeline, prices)
+    return next_ms
 
 
 @inlined
@@ -113,165 +135,220 @@ def _boundary(at_ms: int) -> int:
 
 
 @inlined
-def _value_block(
-    book: Book, timeline: Timeline, prices: PriceTable, second_ms: int, step_ms: int, n_ticks: int
-) -> None:
+def _value_block(book: Book, timeline: Timeline, prices: PriceTable, n_moments: int) -> None:
     """The values of every ledger in a block: closed positions first, then open ones in sequence."""
-    n_moments = find_candles(book, prices, second_ms, step_ms, n_ticks)
-    _begin_products(book, PORTFOLIO_LEDGER)
+    for ledger in range(len(book.ledgers)):
+        if is_open_ledger(book, ledger):
+            _begin_products(book.ledgers[ledger])
+    before = -1
     for i in book.open[: book.step[N_OPEN]]:
-        if 1 + book.holdings[i].pair < len(book.ledgers):
-            _begin_products(book, 1 + book.holdings[i].pair)
-    index, closes = candles_of(prices, step_ms)
-    worth, at_ticks = book.worth[AT_CANDLES], book.worth[AT_TICKS]
-    for i in book.open[: book.step[N_OPEN]]:
-        pair, ledger = book.pairs[book.holdings[i].pair], 1 + book.holdings[i].pair
-        _value_position(book, timeline, i, pair, closes)
+        place = book.holdings[i].pair
+        pair = book.pairs[place]
+        # positions of a pair come together; what the first of them is worth is still wanted then
+        worth = AT_CANDLES if place == before else 1 + place
+        before = place
         n_worth = pair.waits + pair.n_candles
-        _repeat_last(worth, n_worth, n_moments)
+        _value_position(book, timeline, prices, i, book.values[worth, 1:])
         if n_worth in (1, n_moments):
-            _multiply(book, PORTFOLIO_LEDGER, n_moments, worth)
+            _multiply(book, i, PORTFOLIO_LEDGER, worth, n_worth)
         else:
-            _spread_out(book, index, pair, moment_of(second_ms, step_ms), n_ticks)
-            _multiply(book, PORTFOLIO_LEDGER, n_ticks, at_ticks)
-        _multiply_fees(book, i, PORTFOLIO_LEDGER)
-        if ledger < len(book.ledgers):
-            _multiply(book, ledger, n_worth, worth)
-            _multiply_fees(book, i, ledger)
+            first = book.ledgers[PORTFOLIO_LEDGER].n_moments == 1
+            at_ticks = PORTFOLIO_LEDGER if first else AT_TICKS
+            _spread_out(book, prices, pair, book.values[worth, 1:], book.values[at_ticks, 1:])
+            _multiply(book, i, PORTFOLIO_LEDGER, at_ticks, n_moments)
+        if 1 + place < len(book.ledgers):
+            _multiply(book, i, 1 + place, worth, n_worth)
+    for ledger in range(len(book.ledgers)):
+        if is_open_ledger(book, ledger):
+            _find_extremes(book.ledgers[ledger], book.values)
 
 
 @inlined
-def _begin_products(book: Book, ledger: int) -> None:
-    row = book.ledgers[ledger]
-    row.n_moments = 0  # no position is multiplied yet
+def _begin_products(row: Row) -> None:
+    row.factor, row.n_moments = row.closed_value, 1
     row.spread, row.carry = row.closed_spread, row.closed_carry
 
 
 @inlined
-def _multiply_fees(book: Book, i: int, ledger: int) -> None:
-    row, holding = book.ledgers[ledger], book.holdings[i]
-    row.spread *= holding.spread
-    row.carry *= holding.fee
-
-
-@inlined
-def _value_position(book: Book, timeline: Timeline, i: int, pair: Row, closes: Floats) -> None:
+def _value_position(
+    book: Book, timeline: Timeline, prices: PriceTable, i: int, worth: Floats
+) -> None:
     """What a position is worth at the first tick, if that has no candle, and at each close.
 
     `valuing.current_return_at` in a form that vectorises.
     """
-    holding, worth = book.holdings[i], book.worth[AT_CANDLES]
+    holding = book.holdings[i]
+    pair = book.pairs[holding.pair]
+    worth[0] = holding.value  # unless there is a candle
+    if pair.n_candles == 0:
+        return
     state = state_after(timeline, i, holding.known)
     initial_entry = timeline.accounts.bounds[i].initial_entry
     entry, held, realized = state.entry_price, state.held, state.realized
-    fees = holding.fee * holding.spread
-    if pair.waits:
-        worth[0] = holding.value
-    if pair.n_candles > 0:
+    fees, at = holding.fee * holding.spread, pair.waits
+    for k in range(book.step[N_STRETCHES]):
+        found = book.found[holding.pair, k]
+        by_minute = book.stretches[k].step_ms == MINUTE_MS
+        closes = prices.minute_close if by_minute else prices.second_close
         # slices: with an index that might be negative, a loop does not vectorise
-        closes, worth = closes[pair.first :], worth[pair.waits :]
-        for k in range(in_groups(pair.n_candles)):
-            gain = (realized + (closes[k] - entry) * held) / initial_entry
-            worth[k] = (1 + max(gain, -1.0)) * fees
+        closes, later = closes[found.first :], worth[at:]
+        for j in range(in_groups(found.n_candles)):
+            gain = (realized + (closes[j] - entry) * held) / initial_entry
+            later[j] = (1 + max(gain, -1.0)) * fees
+        at += found.n_candles
+    _repeat_last(worth, at)
 
 
 @inlined
-def _repeat_last(worth: Floats, n_worth: int, n_wanted: int) -> None:
+def _repeat_last(worth: Floats, n_worth: int) -> None:
     """Fill up to whole groups: a value that repeats the one before adds nothing to a ledger."""
     last = worth[n_worth - 1]
-    for k in range(n_worth, in_groups(n_wanted)):
+    for k in range(n_worth, in_groups(n_worth)):
         worth[k] = last
 
 
 @inlined
-def _spread_out(book: Book, index: Index, pair: Row, moment: int, n_ticks: int) -> None:
+def _spread_out(book: Book, prices: PriceTable, pair: Row, worth: Floats, at_ticks: Floats) -> None:
     """What a position is worth at every tick, where other pairs move too."""
-    worth, at_ticks = book.worth[AT_CANDLES], book.worth[AT_TICKS]
-    at, bits = pair.waits - 1, 0
-    for k in range(n_ticks):
-        if k == 0 or (moment + k) % 64 == 0:
-            bits = bits_from(index, pair.row, moment + k)
-        at += bits & 1
-        bits >>= 1
-        at_ticks[k] = worth[at]
-    _repeat_last(at_ticks, n_ticks, n_ticks)
+    at, n_before = pair.waits - 1, 0
+    for stretch in book.stretches[: book.step[N_STRETCHES]]:
+        here, second_ms, n_ticks = at_ticks[n_before:], stretch.second_ms, stretch.n_ticks
+        if stretch.step_ms == MINUTE_MS:
+            at = _spread_stretch(
+                prices.minutes, pair.row, second_ms // MINUTE_MS, n_ticks, at, worth, here
+            )
+        else:
+            at = _spread_stretch(
+                prices.seconds, pair.row, second_ms // SECOND_MS, n_ticks, at, worth, here
+            )
+        n_before += n_ticks
+    _repeat_last(at_ticks, n_before)
 
 
 @inlined
-def _multiply(book: Book, ledger: int, n_moments: int, worth: Floats) -> None:
-    """Multiply a ledger's values by a position's worth, the first position by the closed ones.
+def _spread_stretch(
+    index: Index, row: int, moment: int, n_ticks: int, at: int, worth: Floats, here: Floats
+) -> int:
+    """As `_spread_out`, from value `at` on; the value at the last tick."""
+    k = 0
+    while k < n_ticks:
+        bits = bits_from(index, row, moment + k)
+        until = min(n_ticks, k + 64 - (moment + k) % 64)
+        while k < until:
+            at += bits & 1
+            bits >>= 1
+            here[k] = worth[at]
+            k += 1
+    return at
+
+
+@inlined
+def _multiply(book: Book, i: int, ledger: int, place: int, n_worth: int) -> None:
+    """Multiply a ledger's values by a position's worth, and its fees.
+
+    As long as one position moves, nothing is multiplied yet: the values are its worth, at `place`, times
+    a factor.
+    """
+    row, holding = book.ledgers[ledger], book.holdings[i]
+    row.spread *= holding.spread
+    row.carry *= holding.fee
+    worth = book.values[place, 1:]
+    if row.n_moments == 1 and n_worth == 1:
+        row.factor *= worth[0]
+        return
+    if row.n_moments == 1:
+        row.place, row.n_moments = place, n_worth
+        return
+    so_far, product = book.values[row.place, 1:], book.values[ledger, 1:]
+    factor, steady = row.factor, worth[0]
+    for k in range(in_groups(row.n_moments)):
+        product[k] = factor * so_far[k] * (steady if n_worth == 1 else worth[k])
+    row.place, row.factor = ledger, 1.0
+
+
+@inlined
+def _find_extremes(row: Row, values: Floats) -> None:
+    """The lowest and the highest value of a block.
 
     Values are not negative. The bits of such numbers, taken as whole ones, ascend as the numbers do;
     and minima of whole numbers vectorise, where those of floating point are taken one by one.
+    Rounding keeps the order, so that the lowest value is the lowest worth times the factor.
     """
-    row, values = book.ledgers[ledger], book.values[ledger, 1:]
-    first, closed_value = row.n_moments == 0, row.closed_value
-    lowest, highest = np.int64(np.iinfo(np.int64).max), np.int64(0)
-    for k in range(in_groups(n_moments)):
-        value = (closed_value if first else values[k]) * worth[k]
-        values[k] = value
-        bits = np.float64(value).view(np.int64)
-        lowest, highest = min(lowest, bits), max(highest, bits)
-    row.n_moments = n_moments
-    row.lowest = np.int64(lowest).view(np.float64)
-    row.highest = np.int64(highest).view(np.float64)
+    row.lowest = row.highest = row.factor
+    if row.n_moments > 1:
+        lowest, highest = np.int64(np.iinfo(np.int64).max), np.int64(0)
+        values = values[row.place, 1:]
+        for k in range(in_groups(row.n_moments)):
+            bits = np.float64(values[k]).view(np.int64)
+            lowest, highest = min(lowest, bits), max(highest, bits)
+        row.lowest *= np.int64(lowest).view(np.float64)
+        row.highest *= np.int64(highest).view(np.float64)
 
 
 @inlined
-def _before_zero(book: Book, prices: PriceTable, second_ms: int, step_ms: int, n_ticks: int) -> int:
-    """How many ticks come before a value of 0: all if there is none; one if it is the first."""
+def _first_zero(book: Book, prices: PriceTable) -> int:
+    """The second of the first tick at which the portfolio is worth 0; `NEVER_MS` if there is none."""
     row = book.ledgers[PORTFOLIO_LEDGER]
     if row.lowest > 0.0:
-        return n_ticks
+        return NEVER_MS
     for k in range(row.n_moments):
-        if book.values[PORTFOLIO_LEDGER, 1 + k] <= 0.0:
-            return max(1, tick_of(book, prices, second_ms, step_ms, n_ticks, k))
-    return n_ticks
+        if value_at(book, PORTFOLIO_LEDGER, k) <= 0.0:
+            return value_second(book, prices, k)
+    return NEVER_MS
 
 
 @inlined
 def _first_breach(
-    book: Book, prices: PriceTable, at_ms: int, step_ms: int, n_ticks: int
+    book: Book, prices: PriceTable, at_ms: int, last_ms: int
 ) -> tuple[int, float, float]:
-    """The first tick whose drawdown is to be noted, -1 if there is none; value and peak there."""
+    """The second of the first tick whose drawdown is to be noted; value and peak there.
+
+    `NEVER_MS` if there is none.
+    """
     row, loss = book.ledgers[PORTFOLIO_LEDGER], book.losses[DRAWDOWN]
-    from_tick = 0
+    from_ms = at_ms
     if loss.time_ms != NONE_MS:  # while one is noted, no other counts
-        from_tick = ticks_before(max(at_ms, loss.time_ms + loss.window_ms + 1), at_ms, step_ms)
+        from_ms = max(at_ms, loss.time_ms + loss.window_ms + 1)
     # against the highest peak that the block may have, so that none is missed
     deepest = (1 - row.lowest / max(row.peak, row.highest)) * 100
-    if from_tick >= n_ticks or deepest < loss.limit_percent:
-        return -1, 0.0, 0.0
-    peak, second_ms = row.peak, at_ms - at_ms % SECOND_MS
+    if from_ms > last_ms or deepest < loss.limit_percent:
+        return NEVER_MS, 0.0, 0.0
+    peak, from_second_ms = row.peak, second_from(book, from_ms - at_ms % SECOND_MS)
     for k in range(row.n_moments):
-        value = book.values[PORTFOLIO_LEDGER, 1 + k]
+        value = value_at(book, PORTFOLIO_LEDGER, k)
         peak = max(peak, value)
         if (1 - value / peak) * 100 < loss.limit_percent:
             continue
-        until = n_ticks  # the tick at which the value is another one
+        until_ms = NEVER_MS  # the tick at which the value is another one
         if k + 1 < row.n_moments:
-            until = tick_of(book, prices, second_ms, step_ms, n_ticks, k + 1)
-        if until > from_tick:
-            first = tick_of(book, prices, second_ms, step_ms, n_ticks, k)
-            return max(first, from_tick), value, peak
-    return -1, 0.0, 0.0
+            until_ms = value_second(book, prices, k + 1)
+        if until_ms > from_second_ms:
+            return max(value_second(book, prices, k), from_second_ms), value, peak
+    return NEVER_MS, 0.0, 0.0
 
 
 @inlined
-def _keep_last(
-    book: Book, timeline: Timeline, prices: PriceTable, second_ms: int, step_ms: int, n_ticks: int
-) -> None:
+def _keep_last(book: Book, timeline: Timeline, prices: PriceTable) -> None:
     """Leave positions and last known prices as the last two candles that were found do."""
-    _, closes = candles_of(prices, step_ms)
     for i in book.open[: book.step[N_OPEN]]:
         holding = book.holdings[i]
         pair = book.pairs[holding.pair]
         if pair.n_candles == 0:
             continue
-        last_ms, before_ms = last_candles(prices, pair, second_ms, step_ms, n_ticks)
-        last = pair.first + pair.n_candles - 1
-        if pair.n_candles > 1:
-            remember_price(pair, closes[last - 1], before_ms)
-        remember_price(pair, closes[last], last_ms)
-        value_at_price(book, timeline, i, closes[last], last_ms)
+        k, wanted = book.step[N_STRETCHES], min(2, pair.n_candles)
+        while wanted > 0:
+            k -= 1
+            wanted -= book.found[holding.pair, k].n_candles
+        while k < book.step[N_STRETCHES]:
+            found = book.found[holding.pair, k]
+            if found.n_candles > 0:
+                by_minute = book.stretches[k].step_ms == MINUTE_MS
+                closes = prices.minute_close if by_minute else prices.second_close
+                last_ms, before_ms = last_candles(book, prices, holding.pair, k)
+                last = found.first + found.n_candles - 1
+                if found.n_candles > 1:
+                    remember_price(pair, closes[last - 1], before_ms)
+                remember_price(pair, closes[last], last_ms)
+            k += 1
+        value_at_price(book, timeline, i, pair.price, pair.price_ms)
         holding.value = holding.current * (holding.fee * holding.spread)

@@ -12,7 +12,10 @@ NONE_MS = -1
 """Stands for "no time yet"."""
 
 BLOCK = 2048
-"""Room for the ticks of a block: 30 minutes of seconds, or the minutes of a checkpoint."""
+"""Room for the ticks of a block: 30 minutes of seconds, or the minutes of a checkpoint and two of seconds."""
+
+STRETCHES = 3
+"""A block has so many stretches at most: seconds, minutes, seconds."""
 
 GROUP = SPARE
 """Values of a block are taken in groups of so many, the last one repeated up to a whole group."""
@@ -36,6 +39,8 @@ LEDGER = np.dtype(
         ("carry", np.float64),
         ("market_open", np.bool_),
         ("n_moments", np.int64),
+        ("place", np.int64),
+        ("factor", np.float64),
         ("lowest", np.float64),
         ("highest", np.float64),
     ]
@@ -44,7 +49,8 @@ LEDGER = np.dtype(
 record. `peak`: running; `peak_left`: the checkpoint that had it may have left the window. `traded`: a
 position of it has an order. `closed_*`: products over closed positions. Of the step under way: `value`,
 `spread`, `carry`, products over all positions at the last tick, and `market_open` there. Of the block
-under way: `n_moments`, how many values it has, `lowest` and `highest` of them."""
+under way: `n_moments`, how many values it has, which are `factor` x those at row `place` of
+`Book.values`, or only the factor if it is one; `lowest` and `highest` of them."""
 
 PAIR = np.dtype(
     [
@@ -58,7 +64,6 @@ PAIR = np.dtype(
         ("n_known", np.int64),
         ("place", np.int64),
         ("market_open", np.bool_),
-        ("first", np.int64),
         ("n_candles", np.int64),
         ("waits", np.int64),
     ]
@@ -67,7 +72,7 @@ PAIR = np.dtype(
 closes; `price`, `price_ms`, last known close and the start of its candle (`NONE_MS` = none);
 `before`, `before_ms`, the one before; `n_open`: open positions. While positions are put into an order:
 `n_known` of them have orders, the next one comes to `place`. Of the block under way: `market_open`;
-the `n_candles` from place `first` on; `waits`: 1 if the first tick has no candle, otherwise 0."""
+how many candles, `n_candles`; `waits`: 1 if the first tick has none, otherwise 0."""
 
 HOLDING = np.dtype(
     [
@@ -91,6 +96,12 @@ HOLDING = np.dtype(
 `value`, its return without and with fees as last seen; `price`, what it was valued at, and
 `price_ms`, the start of that candle (`NONE_MS` = the price of its last order); `carry`, `carry_until_ms`,
 cached fee and its next change (`NONE_MS` = none); `fee`, `spread`, carry and spread as last asked."""
+
+STRETCH = np.dtype([("second_ms", np.int64), ("step_ms", np.int64), ("n_ticks", np.int64)])
+"""Ticks of a block with one distance between them: the second of the first, the distance, how many."""
+
+FOUND = np.dtype([("first", np.int64), ("n_candles", np.int64)])
+"""The candles that a pair has in a stretch: `n_candles` from place `first` on."""
 
 LOSS = np.dtype(
     [
@@ -129,12 +140,12 @@ that the products over closed ones are to be taken anew (0 or 1)."""
 UP, DOWN, LOG_UP, LOG_DOWN = 0, 1, 2, 3
 """Rows of `Book.changes`."""
 
-AT_CANDLES, AT_TICKS = 0, 1
-"""Rows of `Book.worth`."""
+AT_CANDLES, AT_TICKS = -2, -1
+"""Rows of `Book.values` for the worth of one position more."""
 
-N_OPEN, N_CHANGED, BATCH_CLOSES, FIRST_CHANGED = 0, 1, 2, 3
+N_OPEN, N_CHANGED, BATCH_CLOSES, FIRST_CHANGED, N_STRETCHES = 0, 1, 2, 3, 4
 """Places in `Book.step`: open positions, positions with an order in the batch, whether the batch
-closes one, and the first of the batch that was there before (-1 = none)."""
+closes one, the first of the batch that was there before (-1 = none), and stretches of the block."""
 
 
 class Book(NamedTuple):
@@ -145,8 +156,9 @@ class Book(NamedTuple):
     `changed`: those with an order in the batch, ascending. `clock`, `step`: see the names above.
     `losses`: two rows of LOSS; `held`: what was held at them (positions x 2, HELD). `newest`, `marks`:
     every ledger's newest checkpoint and MARK after each update (ledgers x updates; no column where
-    nobody asks). Of a block: `values` of every ledger, the first place for the one before the block;
-    `worth` of one position at its candles and at all ticks; `changes` of one ledger.
+    nobody asks). Of a block: `stretches` of ticks; the candles `found` in them (pairs x stretches); a row
+    of `values` for the portfolio, one per pair, two more, each with a place before the first value;
+    `changes` of one ledger.
     """
 
     cps: Checkpoints
@@ -162,6 +174,7 @@ class Book(NamedTuple):
     held: Rows
     newest: Checkpoints
     marks: Rows
+    stretches: Rows
+    found: Rows
     values: Floats
-    worth: Floats
     changes: Floats

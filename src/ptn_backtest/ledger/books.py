@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ptn_backtest.compiled import inlined
 from ptn_backtest.ledger.book import (
     BLOCK,
+    FOUND,
     GROUP,
     HELD,
     HOLDING,
@@ -17,6 +18,8 @@ from ptn_backtest.ledger.book import (
     MARK,
     NONE_MS,
     PAIR,
+    STRETCH,
+    STRETCHES,
     Book,
 )
 from ptn_backtest.ledger.checkpoint import CHECKPOINT, Checkpoints
@@ -49,8 +52,9 @@ class Books(NamedTuple):
     held: Rows
     newest: Checkpoints
     marks: Rows
+    stretches: Rows
+    found: Rows
     values: Floats
-    worth: Floats
     changes: Floats
 
 
@@ -85,7 +89,7 @@ def new_books(
     for name, count in zip(BEGIN.names or (), counts, strict=True):
         begins[name][1:] = np.cumsum(count)
     n_ledgers, n_pairs_in_all, n_positions_in_all = begins[-1].item()
-    most_ledgers, most_positions = (int(n.max(initial=1)) for n in (counts[0], n_positions))
+    most_pairs, most_positions = (int(n.max(initial=1)) for n in (n_pairs, n_positions))
     books = Books(
         begins=begins,
         cps=zeros((n_ledgers, capacity), dtype=CHECKPOINT),
@@ -96,13 +100,14 @@ def new_books(
         open=np.zeros(most_positions, dtype=np.int64),
         changed=np.zeros(most_positions, dtype=np.int64),
         clock=zeros((len(traders), 5), dtype=np.int64),
-        step=np.zeros(4, dtype=np.int64),
+        step=np.zeros(5, dtype=np.int64),
         losses=zeros((len(traders), 2), dtype=LOSS),
         held=zeros((n_positions_in_all, 2), dtype=HELD),
         newest=zeros((n_ledgers, n_kept), dtype=CHECKPOINT),
         marks=zeros((n_ledgers, n_kept), dtype=MARK),
-        values=np.empty((most_ledgers, BLOCK + GROUP)),
-        worth=np.empty((2, BLOCK + GROUP)),
+        stretches=np.zeros(STRETCHES, dtype=STRETCH),
+        found=np.zeros((most_pairs, STRETCHES), dtype=FOUND),
+        values=np.empty((most_pairs + 3, BLOCK + GROUP)),
         changes=np.empty((4, BLOCK // 4)),
     )
     books.clock[:] = (NONE_MS, NONE_MS, 0, 0, 1)
@@ -121,7 +126,7 @@ def new_books(
 def book_of(books: Books, trader: int) -> Book:
     """The book of the trader at a place."""
     begin, end = books.begins[trader], books.begins[trader + 1]
-    n_positions = end.position - begin.position
+    n_pairs, n_positions = end.pair - begin.pair, end.position - begin.position
     return Book(
         books.cps[begin.ledger : end.ledger],
         books.ledgers[begin.ledger : end.ledger],
@@ -136,7 +141,8 @@ def book_of(books: Books, trader: int) -> Book:
         books.held[begin.position : end.position],
         books.newest[begin.ledger : end.ledger],
         books.marks[begin.ledger : end.ledger],
-        books.values,
-        books.worth,
+        books.stretches,
+        books.found[:n_pairs],
+        books.values[: n_pairs + 3],
         books.changes,
     )

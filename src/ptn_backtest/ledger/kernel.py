@@ -7,6 +7,7 @@ ticks, and each tick is a record.
 
 from ptn_backtest.clock import NEVER_MS
 from ptn_backtest.compiled import compiled, inlined
+from ptn_backtest.ledger.blocks import walk_ticks
 from ptn_backtest.ledger.book import (
     BATCH_CLOSES,
     CURSOR,
@@ -38,7 +39,6 @@ from ptn_backtest.ledger.sequence import (
     list_open,
     multiply_closed,
 )
-from ptn_backtest.ledger.ticks import walk_ticks
 from ptn_backtest.ledger.timeline import Timeline
 from ptn_backtest.ledger.timelines import Timelines, timeline_of
 from ptn_backtest.ledger.valuing import (

@@ -2,14 +2,14 @@
 
 from ptn_backtest.clock import MINUTE_MS, NEVER_MS, SECOND_MS
 from ptn_backtest.compiled import inlined, prefetch
-from ptn_backtest.ledger.book import N_OPEN, PORTFOLIO_LEDGER, Book
-from ptn_backtest.positions.columns import Floats, Ints, Row
+from ptn_backtest.ledger.book import N_OPEN, N_STRETCHES, PORTFOLIO_LEDGER, Book
+from ptn_backtest.ledger.ticks import count_ticks, tick_second
+from ptn_backtest.positions.columns import Ints, Row
 from ptn_backtest.prices.places import (
     Index,
     bits_from,
     expect_moment,
     last_before,
-    moment_of,
     place_of,
 )
 from ptn_backtest.prices.table import PriceTable
@@ -32,13 +32,11 @@ def market_hours(prices: PriceTable, pair: Row, second_ms: int) -> int:
 
 
 @inlined
-def find_candles(book: Book, prices: PriceTable, second_ms: int, step_ms: int, n_ticks: int) -> int:
+def find_candles(book: Book, prices: PriceTable) -> int:
     """Find every open pair's candles in a block; how many values the portfolio has.
 
     One at each of its candles if only one pair has any, otherwise one at each tick.
     """
-    index, _ = candles_of(prices, step_ms)
-    moment = moment_of(second_ms, step_ms)
     n_moments, moving = 1, _NONE
     for i in book.open[: book.step[N_OPEN]]:
         place = book.holdings[i].pair
@@ -46,53 +44,82 @@ def find_candles(book: Book, prices: PriceTable, second_ms: int, step_ms: int, n
         pair.n_candles, pair.waits = 0, 1
         if not pair.market_open:
             continue
-        pair.first = place_of(index, pair.row, moment)
-        pair.n_candles = place_of(index, pair.row, moment + n_ticks) - pair.first
-        pair.waits = 1 - (bits_from(index, pair.row, moment) & 1)
-        if pair.waits + pair.n_candles > 1:
+        for k in range(book.step[N_STRETCHES]):
+            _find_in_stretch(book, prices, place, k)
+        if moves(pair):
             moving = place if moving in (_NONE, place) else _SEVERAL
-            n_moments = n_ticks if moving == _SEVERAL else pair.waits + pair.n_candles
+            n_moments = count_ticks(book) if moving == _SEVERAL else pair.waits + pair.n_candles
     return n_moments
 
 
 @inlined
-def candles_of(prices: PriceTable, step_ms: int) -> tuple[Index, Floats]:
-    """Where the candles of a length are, by their time, and all their closes."""
-    if step_ms == MINUTE_MS:
-        return prices.minutes, prices.minute_close
-    return prices.seconds, prices.second_close
+def _find_in_stretch(book: Book, prices: PriceTable, place: int, k: int) -> None:
+    """A branch for minutes, one for seconds: to choose an index at run time is slow."""
+    pair, stretch, found = book.pairs[place], book.stretches[k], book.found[place, k]
+    second_ms, n_ticks = stretch.second_ms, stretch.n_ticks
+    if stretch.step_ms == MINUTE_MS:
+        first, n_candles, waits = _span(prices.minutes, pair.row, second_ms // MINUTE_MS, n_ticks)
+    else:
+        first, n_candles, waits = _span(prices.seconds, pair.row, second_ms // SECOND_MS, n_ticks)
+    found.first, found.n_candles = first, n_candles
+    pair.n_candles += n_candles
+    if k == 0:
+        pair.waits = waits
 
 
 @inlined
-def last_candles(
-    prices: PriceTable, pair: Row, second_ms: int, step_ms: int, n_ticks: int
-) -> tuple[int, int]:
-    """Start of the last candle that a pair has in a block, and of the one before if it has two, ms."""
-    index, _ = candles_of(prices, step_ms)
-    last = last_before(index, pair.row, moment_of(second_ms, step_ms) + n_ticks)
-    before = last_before(index, pair.row, last) if pair.n_candles > 1 else last
-    return last * step_ms, before * step_ms
+def _span(index: Index, row: int, moment: int, n_ticks: int) -> tuple[int, int, int]:
+    """Place of the first candle in a stretch, how many there are, 1 if its first tick has none or 0."""
+    first = place_of(index, row, moment)
+    n_candles = place_of(index, row, moment + n_ticks) - first
+    return first, n_candles, 1 - (bits_from(index, row, moment) & 1)
 
 
 @inlined
-def tick_of(
-    book: Book, prices: PriceTable, second_ms: int, step_ms: int, n_ticks: int, value: int
-) -> int:
-    """The tick at which the portfolio has one of its values."""
-    if value == 0 or book.ledgers[PORTFOLIO_LEDGER].n_moments == n_ticks:
-        return value
+def moves(pair: Row) -> bool:
+    """Whether a pair's price may change within a block."""
+    changes: bool = pair.waits + pair.n_candles > 1
+    return changes
+
+
+@inlined
+def last_candles(book: Book, prices: PriceTable, place: int, k: int) -> tuple[int, int]:
+    """Start of the last candle that a pair has in a stretch, and of the one before if it has two, ms."""
+    pair, stretch = book.pairs[place], book.stretches[k]
+    several = book.found[place, k].n_candles > 1
+    end_ms = stretch.second_ms + stretch.n_ticks * stretch.step_ms
+    if stretch.step_ms == MINUTE_MS:
+        last, before = _last_two(prices.minutes, pair.row, end_ms // MINUTE_MS, several)
+        return last * MINUTE_MS, before * MINUTE_MS
+    last, before = _last_two(prices.seconds, pair.row, end_ms // SECOND_MS, several)
+    return last * SECOND_MS, before * SECOND_MS
+
+
+@inlined
+def _last_two(index: Index, row: int, moment: int, several: bool) -> tuple[int, int]:
+    """Moments of the last two candles before a moment, or twice that of the last one."""
+    last = last_before(index, row, moment)
+    return last, last_before(index, row, last) if several else last
+
+
+@inlined
+def value_second(book: Book, prices: PriceTable, value: int) -> int:
+    """The second of the tick at which the portfolio has one of its values."""
+    at_ticks = book.ledgers[PORTFOLIO_LEDGER].n_moments == count_ticks(book)
     for i in book.open[: book.step[N_OPEN]]:
-        pair = book.pairs[book.holdings[i].pair]
-        if pair.n_candles > 0:
-            times_ms = prices.minute_ms if step_ms == MINUTE_MS else prices.second_ms
-            return (times_ms[pair.first + value - pair.waits] - second_ms) // step_ms
-    return value
-
-
-@inlined
-def ticks_before(limit_ms: int, from_ms: int, step_ms: int) -> int:
-    """How many of the times from, from + step, ... come before a limit."""
-    return moment_of(limit_ms - from_ms + step_ms - 1, step_ms)
+        place = book.holdings[i].pair
+        candle = value - book.pairs[place].waits
+        if at_ticks or candle < 0 or not moves(book.pairs[place]):
+            continue
+        for k in range(book.step[N_STRETCHES]):
+            found = book.found[place, k]
+            if candle < found.n_candles:
+                by_minute = book.stretches[k].step_ms == MINUTE_MS
+                times_ms = prices.minute_ms if by_minute else prices.second_ms
+                second_ms: int = times_ms[found.first + candle]
+                return second_ms
+            candle -= found.n_candles
+    return tick_second(book, value)
 
 
 @inlined

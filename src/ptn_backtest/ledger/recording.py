@@ -64,17 +64,19 @@ def record_block(book: Book, sizes: Rows, ledger: int, at_ms: int, last_ms: int)
     As `record` would one by one, but for the order of sums. A value that repeats the one before adds
     nothing, so that ticks without a candle need no value of their own.
     """
-    row, values = book.ledgers[ledger], book.values[ledger]
+    row = book.ledgers[ledger]
     _advance(book, ledger, at_ms, row.market_open, row.peak)
     cp = book.cps[ledger, row.used - 1]
-    row.value = values[row.n_moments]
-    _book_extremes(row, cp, values)
-    if row.n_moments == 1:
-        if row.value != cp.prev_portfolio_ret:
-            _book_change(cp, row.value, account_size(sizes, at_ms))
-    else:
-        values[0] = cp.prev_portfolio_ret
-        _book_changes(book.changes, cp, values, row.n_moments, account_size(sizes, at_ms))
+    _book_extremes(book, ledger, cp)
+    size_usd = account_size(sizes, at_ms)
+    first = value_at(book, ledger, 0)
+    if first != cp.prev_portfolio_ret:
+        _book_change(cp, first, size_usd)
+    row.value = value_at(book, ledger, row.n_moments - 1)
+    if row.n_moments > 1:
+        values = book.values[row.place]
+        values[0] = values[1]  # its change was booked
+        _book_changes(book.changes, cp, row.factor, values, row.n_moments, size_usd)
     _book_fees(cp, row.spread, row.carry)
     cp.prev_portfolio_ret = row.value
     cp.accum_ms += last_ms - at_ms
@@ -93,16 +95,28 @@ def _book_fees(cp: Row, spread: float, carry: float) -> None:
 
 
 @inlined
-def _book_extremes(row: Row, cp: Row, values: Floats) -> None:
+def value_at(book: Book, ledger: int, moment: int) -> float:
+    """One of the values that a ledger has in a block."""
+    row = book.ledgers[ledger]
+    value: float = row.factor
+    return value * book.values[row.place, 1 + moment] if row.n_moments > 1 else value
+
+
+@inlined
+def _book_extremes(book: Book, ledger: int, cp: Row) -> None:
     """Peak, highest value, and the lowest value / running peak: one division per peak."""
+    row = book.ledgers[ledger]
     cp.mpv = max(cp.mpv, row.highest)
     if row.highest <= row.peak:
         cp.mdd = min(cp.mdd, row.lowest / row.peak)
         return
+    if row.lowest / row.highest >= cp.mdd:  # no value is further below its peak
+        row.peak = row.highest
+        return
     peak, mdd = row.peak, cp.mdd
     lowest = peak
     for k in range(row.n_moments):
-        value = values[1 + k]
+        value = value_at(book, ledger, k)
         if value > peak:
             mdd = min(mdd, lowest / peak)
             peak, lowest = value, value
@@ -117,8 +131,12 @@ def in_groups(n_values: int) -> int:
 
 
 @inlined
-def _book_changes(changes: Floats, cp: Row, values: Floats, n_values: int, size_usd: float) -> None:
-    """Add up the changes from value to value, `values[0]` being the one before the block.
+def _book_changes(
+    changes: Floats, cp: Row, factor: float, values: Floats, n_values: int, size_usd: float
+) -> None:
+    """Add up the changes between a ledger's values, which are a factor x `values`, from place 1 on.
+
+    The first value is at place 0 too: it does not change.
 
     The four quarters of the block are added to one another, and then in order: so all but the last
     additions vectorise, and the order depends on nothing but the number of values.
@@ -130,10 +148,10 @@ def _book_changes(changes: Floats, cp: Row, values: Floats, n_values: int, size_
     third, fourth = values[2 * n : 3 * n + 1], values[3 * n : 4 * n + 1]
     n_changes = n_large = 0
     for k in range(n):
-        a, log_a, large_a = _change(first[k], first[k + 1])
-        b, log_b, large_b = _change(second[k], second[k + 1])
-        c, log_c, large_c = _change(third[k], third[k + 1])
-        d, log_d, large_d = _change(fourth[k], fourth[k + 1])
+        a, log_a, large_a = _change(factor * first[k], factor * first[k + 1])
+        b, log_b, large_b = _change(factor * second[k], factor * second[k + 1])
+        c, log_c, large_c = _change(factor * third[k], factor * third[k + 1])
+        d, log_d, large_d = _change(factor * fourth[k], factor * fourth[k + 1])
         n_changes += (a != 0.0) + (b != 0.0) + (c != 0.0) + (d != 0.0)
         n_large += large_a + large_b + large_c + large_d
         up[k], down[k] = _ups(a, b, c, d), _downs(a, b, c, d)
@@ -148,7 +166,7 @@ def _book_changes(changes: Floats, cp: Row, values: Floats, n_values: int, size_
         pnl_gain += up[k]
         pnl_loss += down[k]
     if n_large > 0:
-        large_gain, large_loss = _large_changes(values, n_values)
+        large_gain, large_loss = _large_changes(factor, values, n_values)
         gain, loss = gain + large_gain, loss + large_loss
     cp.n_updates += n_changes
     cp.gain, cp.loss = cp.gain + gain, cp.loss + loss
@@ -174,11 +192,11 @@ def _downs(a: float, b: float, c: float, d: float) -> float:
 
 
 @inlined
-def _large_changes(values: Floats, n_values: int) -> tuple[float, float]:
+def _large_changes(factor: float, values: Floats, n_values: int) -> tuple[float, float]:
     """Sums of the logarithms that are too large for the series, up and down."""
     gain = loss = 0.0
     for k in range(n_values):
-        ratio = values[k + 1] / values[k]
+        ratio = (factor * values[k + 1]) / (factor * values[k])
         if abs(ratio - 1) > NEAR_ONE:
             log_change = math.log(ratio)
             gain, loss = gain + max(log_change, 0.0), loss + min(log_change, 0.0)
