@@ -59,13 +59,12 @@ class LedgerBatch:
 
     def part(self, places: Sequence[int] | Ints) -> "LedgerBatch":
         """Those at these places of the batch, which are ascending."""
-        wanted = np.array(places, dtype=np.int64)
-        before = []
+        wanted, before = np.array(places, dtype=np.int64), []
         for columns, sources, mine in self.before:
-            chosen = np.isin(mine, wanted)
+            at = np.searchsorted(wanted, mine)
+            chosen = np.searchsorted(wanted, mine, side="right") > at
             if chosen.any():
-                at = np.searchsorted(wanted, mine[chosen])
-                before.append(Resumed(columns, sources[chosen], at))
+                before.append(Resumed(columns, sources[chosen], at[chosen]))
         return LedgerBatch(
             self.traders[wanted], tuple(before), self.update_times_ms, self.keep_history
         )
