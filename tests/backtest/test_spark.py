@@ -424,11 +424,14 @@ def test_a_job_that_fails_ends_the_others_and_what_is_done_is_kept(
     candles: CandleStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Failing(LocalSession):
-        begun = 0
         broken = True
 
+        def __init__(self) -> None:
+            super().__init__()
+            self.begun: list[int] = []  # appended to by many threads at once
+
         def before_job(self, rows: pa.Table) -> None:
-            self.begun += int(rows["n_traders"].to_numpy().sum())
+            self.begun.append(int(rows["n_traders"].to_numpy().sum()))
             if not self.broken:
                 return
             if 0 in rows["first"].to_pylist():
@@ -446,9 +449,9 @@ def test_a_job_that_fails_ends_the_others_and_what_is_done_is_kept(
     assert manager._done
     n_kept = sum(len(part.traders) for part in manager._done[1])
     assert 0 < n_kept < len(manager.positions.hotkeys)
-    session.broken, session.begun = False, 0
+    session.broken, session.begun = False, []
     manager.run()
-    assert session.begun == len(manager.positions.hotkeys) - n_kept
+    assert sum(session.begun) == len(manager.positions.hotkeys) - n_kept
 
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
