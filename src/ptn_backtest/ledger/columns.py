@@ -13,7 +13,6 @@ from ptn_backtest.compiled import compiled
 from ptn_backtest.ledger.book import CURSOR, LAST_UPDATE, LIQUIDATED
 from ptn_backtest.ledger.books import BEGIN, Books, book_of
 from ptn_backtest.ledger.checkpoint import Checkpoints, checkpoints_at
-from ptn_backtest.ledger.recording import copy_checkpoint
 from ptn_backtest.ledger.timelines import Timelines, timeline_of
 from ptn_backtest.positions.columns import Floats, Ints, Rows, stacked
 from ptn_backtest.positions.recorded_orders import spans
@@ -198,4 +197,4 @@ def resume(
             row.init_ms, row.peak, row.used = done.init_ms, done.peak, done.used - done.oldest
             first = before.cps_begin[begin.ledger + ledger] + done.oldest
             for i in range(row.used):
-                copy_checkpoint(book.cps[ledger, i], before.cps[first + i])
+                book.cps[ledger, i] = before.cps[first + i]
