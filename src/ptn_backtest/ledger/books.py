@@ -22,40 +22,24 @@ from ptn_backtest.ledger.book import (
     STRETCHES,
     Book,
 )
-from ptn_backtest.ledger.checkpoint import CHECKPOINT, Checkpoints
+from ptn_backtest.ledger.checkpoint import CHECKPOINT
 from ptn_backtest.ledger.timelines import Timelines
-from ptn_backtest.positions.columns import Floats, Ints, Rows
+from ptn_backtest.positions.columns import Ints, Rows
 
 BEGIN = np.dtype([("ledger", np.int64), ("pair", np.int64), ("position", np.int64)])
 """Where a trader's ledgers, pairs and positions begin."""
 
 
 class Books(NamedTuple):
-    """`Book` of several traders: arrays hold that of one trader after the other.
+    """The books of several traders.
 
-    `begins`: a BEGIN for each trader, and one for the end. `clock`, `losses`: a row per trader.
-    `sequence`, `open`, `changed`, `step`, and what belongs to a block, are used by one trader after
-    the other.
+    `begins`: a BEGIN for each trader, and one for the end. `rows`: a `Book` whose arrays hold those of one
+    trader after the other; its `clock` and `losses` have a row per trader, and `sequence`, `open`,
+    `changed`, `step`, and what belongs to a block, are used by one after the other.
     """
 
     begins: Rows
-    cps: Checkpoints
-    ledgers: Rows
-    pairs: Rows
-    holdings: Rows
-    sequence: Ints
-    open: Ints
-    changed: Ints
-    clock: Ints
-    step: Ints
-    losses: Rows
-    held: Rows
-    newest: Checkpoints
-    marks: Rows
-    stretches: Rows
-    found: Rows
-    values: Floats
-    changes: Floats
+    rows: Book
 
 
 def new_books(
@@ -90,8 +74,7 @@ def new_books(
         begins[name][1:] = np.cumsum(count)
     n_ledgers, n_pairs_in_all, n_positions_in_all = begins[-1].item()
     most_pairs, most_positions = (int(n.max(initial=1)) for n in (n_pairs, n_positions))
-    books = Books(
-        begins=begins,
+    rows = Book(
         cps=zeros((n_ledgers, capacity), dtype=CHECKPOINT),
         ledgers=zeros(n_ledgers, dtype=LEDGER),
         pairs=zeros(n_pairs_in_all, dtype=PAIR),
@@ -110,39 +93,40 @@ def new_books(
         values=np.empty((most_pairs + 3, BLOCK + GROUP)),
         changes=np.empty((4, BLOCK // 4)),
     )
-    books.clock[:] = (NONE_MS, NONE_MS, 0, 0, 1)
-    books.losses["limit_percent"] = (drawdown_limit, 100.0)
-    books.losses["window_ms"] = window_ms
-    books.losses["time_ms"] = NONE_MS
-    books.ledgers["peak"] = 1.0
-    books.ledgers["peak_left"] = True
-    books.pairs["price_ms"] = NONE_MS
-    books.pairs["before_ms"] = NONE_MS
-    books.holdings["carry_until_ms"] = NONE_MS
-    return books
+    rows.clock[:] = (NONE_MS, NONE_MS, 0, 0, 1)
+    rows.losses["limit_percent"] = (drawdown_limit, 100.0)
+    rows.losses["window_ms"] = window_ms
+    rows.losses["time_ms"] = NONE_MS
+    rows.ledgers["peak"] = 1.0
+    rows.ledgers["peak_left"] = True
+    rows.pairs["price_ms"] = NONE_MS
+    rows.pairs["before_ms"] = NONE_MS
+    rows.holdings["carry_until_ms"] = NONE_MS
+    return Books(begins, rows)
 
 
 @inlined
 def book_of(books: Books, trader: int) -> Book:
     """The book of the trader at a place."""
     begin, end = books.begins[trader], books.begins[trader + 1]
+    rows = books.rows
     n_pairs, n_positions = end.pair - begin.pair, end.position - begin.position
     return Book(
-        books.cps[begin.ledger : end.ledger],
-        books.ledgers[begin.ledger : end.ledger],
-        books.pairs[begin.pair : end.pair],
-        books.holdings[begin.position : end.position],
-        books.sequence[:n_positions],
-        books.open[:n_positions],
-        books.changed[:n_positions],
-        books.clock[trader],
-        books.step,
-        books.losses[trader],
-        books.held[begin.position : end.position],
-        books.newest[begin.ledger : end.ledger],
-        books.marks[begin.ledger : end.ledger],
-        books.stretches,
-        books.found[:n_pairs],
-        books.values[: n_pairs + 3],
-        books.changes,
+        rows.cps[begin.ledger : end.ledger],
+        rows.ledgers[begin.ledger : end.ledger],
+        rows.pairs[begin.pair : end.pair],
+        rows.holdings[begin.position : end.position],
+        rows.sequence[:n_positions],
+        rows.open[:n_positions],
+        rows.changed[:n_positions],
+        rows.clock[trader],
+        rows.step,
+        rows.losses[trader],
+        rows.held[begin.position : end.position],
+        rows.newest[begin.ledger : end.ledger],
+        rows.marks[begin.ledger : end.ledger],
+        rows.stretches,
+        rows.found[:n_pairs],
+        rows.values[: n_pairs + 3],
+        rows.changes,
     )

@@ -78,7 +78,7 @@ def _capacity(
     """Room for the checkpoints of any of these ledgers."""
     if not len(times_ms):
         return max((int(one.columns.ledgers["used"].max(initial=0)) for one in before), default=0)
-    begin_ms = timelines.events["time_ms"][timelines.begins["order"][traders]]
+    begin_ms = timelines.rows.events["time_ms"][timelines.begins["order"][traders]]
     kept = 0
     for columns, sources, places in before:
         last_ms = columns.clock[sources, LAST_UPDATE]
@@ -94,8 +94,8 @@ def _find_prices(
 ) -> None:
     begins = timelines.begins["pair"]
     rows = price_rows[spans(begins[traders], begins[traders + 1])]
-    books.pairs["row"] = rows
-    books.pairs["session"] = prices.rows["session_first"][rows]
+    books.rows.pairs["row"] = rows
+    books.rows.pairs["session"] = prices.rows["session_first"][rows]
 
 
 def update_ledgers(

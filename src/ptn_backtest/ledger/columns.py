@@ -70,18 +70,19 @@ class Resumed(NamedTuple):
 
 def columns_of(books: Books) -> LedgerColumns:
     """What is left of books that are done; nothing is copied."""
+    rows = books.rows
     return LedgerColumns(
         begins=books.begins,
-        clock=books.clock,
-        ledgers=books.ledgers,
-        pairs=books.pairs,
-        holdings=books.holdings,
-        losses=books.losses,
-        held=books.held,
-        cps_begin=np.arange(len(books.ledgers)) * books.cps.shape[1],
-        cps=books.cps.reshape(-1),
-        newest=books.newest,
-        marks=books.marks,
+        clock=rows.clock,
+        ledgers=rows.ledgers,
+        pairs=rows.pairs,
+        holdings=rows.holdings,
+        losses=rows.losses,
+        held=rows.held,
+        cps_begin=np.arange(len(rows.ledgers)) * rows.cps.shape[1],
+        cps=rows.cps.reshape(-1),
+        newest=rows.newest,
+        marks=rows.marks,
     )
 
 

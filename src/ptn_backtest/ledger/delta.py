@@ -300,7 +300,7 @@ class _Begun:
         first, last = timelines.begins[traders], timelines.begins[traders + 1]
         rows = spans(first["position"], last["position"])
         trader = np.repeat(np.arange(len(traders)), last["position"] - first["position"])
-        positions, orders = timelines.columns.positions, timelines.columns.orders
+        positions, orders = timelines.rows.columns
         opened_ms = orders["time_ms"][positions["first"][rows] + first["order"][trader]]
         self.positions = np.flatnonzero(opened_ms <= last_ms[trader])
         self.trader = trader[self.positions]

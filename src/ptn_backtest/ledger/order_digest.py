@@ -28,7 +28,8 @@ def orders_digests(traders: Traders, until_ms: Mapping[str, int]) -> dict[str, s
         return {}
     places, times_ms = traders.places_of(until_ms), np.array(list(until_ms.values()), np.int64)
     known, trader, positions, counts = _known(traders, places, times_ms)
-    orders, rows = traders.joined.columns.orders[known], traders.joined.columns.positions[positions]
+    columns = traders.joined.rows.columns
+    orders, rows = columns.orders[known], columns.positions[positions]
     # places in the stored order, among those that have begun
     by_stored = np.lexsort((rows["stored"], trader))
     stored = np.empty_like(by_stored)
@@ -64,7 +65,7 @@ def _known(traders: Traders, places: Ints, times_ms: Ints) -> tuple[Ints, Ints, 
     Of each position that has such orders: whose it is of these traders, its row of all positions, and
     how many orders.
     """
-    begins, columns = traders.joined.begins, traders.joined.columns
+    begins, columns = traders.joined.begins, traders.joined.rows.columns
     first, last = begins[places], begins[places + 1]
     orders = spans(first["order"], last["order"])
     n_orders = last["order"] - first["order"]

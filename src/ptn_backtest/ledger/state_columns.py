@@ -168,24 +168,25 @@ def state_columns(state: LedgerState, timeline: TraderTimeline) -> LedgerColumns
         drawdown_limit=0.0,
         window_ms=ledgers[PORTFOLIO].target_ledger_window_ms if ledgers else 0,
     )
-    books.clock[0, [LAST_UPDATE, CURSOR]] = last_ms, seen
+    rows = books.rows
+    rows.clock[0, [LAST_UPDATE, CURSOR]] = last_ms, seen
     names = (PORTFOLIO, *(pair.trade_pair_id for pair in timeline.pairs))
     for i, name in enumerate(names):
         if name in ledgers:
             ledger = ledgers[name]
-            words(books.cps)[i, : len(ledger.cps)] = words(ledger.cps)
-            books.ledgers["used"][i] = len(ledger.cps)
-            books.ledgers["init_ms"][i] = ledger.initialization_time_ms
-            books.ledgers["peak"][i] = ledger.max_return
-    _take_prices(books.pairs, ledgers[PORTFOLIO].last_known_prices if ledgers else {}, timeline)
+            words(rows.cps)[i, : len(ledger.cps)] = words(ledger.cps)
+            rows.ledgers["used"][i] = len(ledger.cps)
+            rows.ledgers["init_ms"][i] = ledger.initialization_time_ms
+            rows.ledgers["peak"][i] = ledger.max_return
+    _take_prices(rows.pairs, ledgers[PORTFOLIO].last_known_prices if ledgers else {}, timeline)
     for i, position in enumerate(timeline.positions):
         if position.position_uuid in state.carry_cache:
             entry = state.carry_cache[position.position_uuid]
-            books.holdings["carry"][i], books.holdings["carry_until_ms"][i] = entry
+            rows.holdings["carry"][i], rows.holdings["carry_until_ms"][i] = entry
     for which, breach in ((DRAWDOWN, state.breach), (LIQUIDATION, state.liquidation)):
         if breach:
-            _take_loss(books.losses[0, which], books.held[:, which], breach, timeline)
-    books.clock[0, LIQUIDATED] = books.losses["time_ms"][0, LIQUIDATION]
+            _take_loss(rows.losses[0, which], rows.held[:, which], breach, timeline)
+    rows.clock[0, LIQUIDATED] = rows.losses["time_ms"][0, LIQUIDATION]
     return columns_of(books)
 
 

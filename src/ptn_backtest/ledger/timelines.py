@@ -9,13 +9,7 @@ import numpy as np
 from ptn_backtest.compiled import inlined
 from ptn_backtest.ledger.timeline import Timeline, TraderTimeline
 from ptn_backtest.positions.accounting import Accounts
-from ptn_backtest.positions.columns import (
-    AccountingRules,
-    Ints,
-    PositionColumns,
-    Rows,
-    stacked,
-)
+from ptn_backtest.positions.columns import Ints, PositionColumns, Rows, stacked
 
 SPAN = np.dtype(
     [("pair", np.int64), ("position", np.int64), ("order", np.int64), ("size", np.int64)]
@@ -24,20 +18,15 @@ SPAN = np.dtype(
 
 
 class Timelines(NamedTuple):
-    """`Timeline` of several traders: each array holds that of one trader after the other.
+    """The timelines of several traders.
 
-    Indices in them are counted from a trader's own first row. `begins`: a SPAN for each trader, and
-    one for the end; pairs have no array here.
+    `begins`: a SPAN for each trader, and one for the end; pairs have no array here. `rows`: a `Timeline`
+    whose arrays hold those of one trader after the other. Indices in them are counted from a trader's
+    own first row.
     """
 
     begins: Rows
-    columns: PositionColumns
-    accounts: Accounts
-    rules: AccountingRules
-    events: Rows
-    sizes: Rows
-    by_close: Ints
-    by_stored: Ints
+    rows: Timeline
 
 
 class Traders:
@@ -81,8 +70,7 @@ def joined(traders: Sequence[TraderTimeline]) -> Timelines:
     begins["position"][1:] = np.cumsum([len(part.by_stored) for part in parts])
     begins["order"][1:] = np.cumsum([len(part.events) for part in parts])
     begins["size"][1:] = np.cumsum([len(part.sizes) for part in parts])
-    return Timelines(
-        begins=begins,
+    rows = Timeline(
         columns=PositionColumns(
             stacked([part.columns.positions for part in parts]),
             stacked([part.columns.orders for part in parts]),
@@ -97,13 +85,14 @@ def joined(traders: Sequence[TraderTimeline]) -> Timelines:
         by_close=stacked([part.by_close for part in parts]),
         by_stored=stacked([part.by_stored for part in parts]),
     )
+    return Timelines(begins, rows)
 
 
 @inlined
 def timeline_of(timelines: Timelines, trader: int) -> Timeline:
     """The timeline of the trader at a place."""
     begin, end = timelines.begins[trader], timelines.begins[trader + 1]
-    columns, accounts = timelines.columns, timelines.accounts
+    rows, columns, accounts = timelines.rows, timelines.rows.columns, timelines.rows.accounts
     return Timeline(
         PositionColumns(
             columns.positions[begin.position : end.position],
@@ -113,9 +102,9 @@ def timeline_of(timelines: Timelines, trader: int) -> Timeline:
             accounts.after[begin.order : end.order],
             accounts.bounds[begin.position : end.position],
         ),
-        timelines.rules,
-        timelines.events[begin.order : end.order],
-        timelines.sizes[begin.size : end.size],
-        timelines.by_close[begin.position : end.position],
-        timelines.by_stored[begin.position : end.position],
+        rows.rules,
+        rows.events[begin.order : end.order],
+        rows.sizes[begin.size : end.size],
+        rows.by_close[begin.position : end.position],
+        rows.by_stored[begin.position : end.position],
     )

@@ -37,7 +37,7 @@ PRICE_ROW = np.dtype(
 SPARE = 32
 """So many closes may be read beyond the last one: compiled code takes them in groups."""
 
-_MOST_ROOM = 1 << 27  # candles that have a place before they are read: 2 GB of addresses
+_MOST_ROOM = 1 << 26  # candles that have a place before they are read: 1 GB of addresses
 _WHOLE_FILE = DAY_MS // SECOND_MS  # candles: a file of a store has no more
 _NO_TIMES = np.empty(0, dtype=np.int64)
 _NO_WINDOWS = np.empty((0, 2), dtype=np.int64)
