@@ -59,6 +59,19 @@ def is_alive(pid: int) -> bool:
     return True
 
 
+def noted_writes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Bytes that are written to arenas from now on, one number a time."""
+    written: list[int] = []
+    append = Arena._append
+
+    def noted(arena: Arena, data: memoryview) -> tuple[int, int]:
+        written.append(data.nbytes)
+        return append(arena, data)
+
+    monkeypatch.setattr(Arena, "_append", noted)
+    return written
+
+
 def test_every_unit_has_its_result_whoever_did_it(pool):
     assert mapped(pool, functions.double, list(range(50))) == {i: 2 * i for i in range(50)}
     pids = set(mapped(pool, functions.process_id, [1] * 20).values())
@@ -84,14 +97,7 @@ def test_arrays_cross_the_border_unchanged_and_writable(pool):
 def test_arrays_of_one_map_are_not_copied_for_the_next(pool, monkeypatch):
     arrays = [np.arange(100_000, dtype=np.float64) + i for i in range(4)]
     first = mapped(pool, functions.one_more, arrays)
-    written: list[int] = []
-    append = Arena._append
-
-    def noted(arena: Arena, data: memoryview) -> tuple[int, int]:
-        written.append(data.nbytes)
-        return append(arena, data)
-
-    monkeypatch.setattr(Arena, "_append", noted)
+    written = noted_writes(monkeypatch)
     second = mapped(pool, functions.one_more, [first[i] for i in range(4)])
     assert 0 < sum(written) < 10_000  # names and places only
     # those of the map before last are no longer there to be read: they are copied
@@ -106,14 +112,7 @@ def test_arrays_of_one_map_are_not_copied_for_the_next(pool, monkeypatch):
 def test_arrays_in_shared_memory_are_not_written_again(pool, monkeypatch):
     array = pool.empty(100_000, np.float64)
     array[:] = np.arange(100_000)
-    written: list[int] = []
-    append = Arena._append
-
-    def noted(arena: Arena, data: memoryview) -> tuple[int, int]:
-        written.append(data.nbytes)
-        return append(arena, data)
-
-    monkeypatch.setattr(Arena, "_append", noted)
+    written = noted_writes(monkeypatch)
     plus = functions.Plus(array[:90_000])
     for units in ([1, 2], [3]):
         done = dict(each(pool, plus, units.__getitem__, singly(len(units)), whole=True))

@@ -379,6 +379,15 @@ class LocalSession:
         self.interrupted.set()
 
 
+ANNA, CHEN = (f"5TestTrader{name}".ljust(48, "x") for name in ("Anna", "Chen"))
+
+
+def hotkeys_of(rows: pa.Table) -> list[str]:
+    """The traders of a job."""
+    parts = [pickle.loads(row["part"]) for row in rows.to_pylist()]  # noqa: S301 - our own
+    return [timeline.miner_hotkey for timelines, _ in parts for timeline in timelines]
+
+
 def local_manager(
     session: LocalSession, candles: CandleStore, monkeypatch: pytest.MonkeyPatch, **options: Any
 ) -> BacktestManager:
@@ -412,7 +421,7 @@ def test_traders_are_told_as_they_are_done(
 
     class Slow(LocalSession):
         def before_job(self, rows: pa.Table) -> None:
-            if 0 in rows["first"].to_pylist():
+            if ANNA in hotkeys_of(rows):
                 assert told.wait(timeout=60)
 
     manager = local_manager(Slow(), candles, monkeypatch, watcher=Watching(told.set))
@@ -431,13 +440,13 @@ def test_a_job_that_fails_ends_the_others_and_what_is_done_is_kept(
             self.begun: list[int] = []  # appended to by many threads at once
 
         def before_job(self, rows: pa.Table) -> None:
-            self.begun.append(int(rows["n_traders"].to_numpy().sum()))
+            self.begun.append(len(hotkeys_of(rows)))
             if not self.broken:
                 return
-            if 0 in rows["first"].to_pylist():
+            if ANNA in hotkeys_of(rows):
                 assert one_is_done.wait(timeout=60)
                 raise RuntimeError("trader 5X: no memory")
-            if 1 in rows["first"].to_pylist():
+            if CHEN in hotkeys_of(rows):
                 assert self.interrupted.wait(timeout=60)
                 raise RuntimeError("cancelled")
 

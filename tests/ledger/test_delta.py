@@ -10,15 +10,14 @@ from hypothesis import HealthCheck, assume, given, settings
 
 from ptn_backtest.backtest.legs import Added
 from ptn_backtest.errors import LedgerError
-from ptn_backtest.ledger.batch import rows_of_pairs
-from ptn_backtest.ledger.builder import build_ledgers
+from ptn_backtest.ledger.builder import build_ledgers, rows_of_pairs
 from ptn_backtest.ledger.columns import LedgerColumns, Resumed, side_by_side, taken
 from ptn_backtest.ledger.delta import (
     LedgerDeltas,
     Stretch,
     deltas_of,
     ledgers_after,
-    with_updates,
+    with_update,
 )
 from ptn_backtest.ledger.history import LedgerHistory
 from ptn_backtest.ledger.state_columns import TraderLedgers
@@ -143,7 +142,7 @@ def test_a_whole_delta_needs_nothing_before(trader: Trader) -> None:
                 keep_history=True,
             )
             assert_same(pair, told, after, np.array(times_ms))
-        rest = with_updates(taken(after, BOTH[::-1]).without_history())
+        rest = with_update(taken(after, BOTH[::-1]).without_history())
         swapped = deltas_of(pair.arrays, BOTH[::-1], (), rest)
         told = ledgers_after(
             pair.arrays, BOTH, (), [Stretch(swapped, BOTH[::-1], BOTH)], window_ms=trader.window_ms

@@ -22,7 +22,7 @@ from ptn_backtest.clock import format_time
 from ptn_backtest.errors import LedgerError
 from ptn_backtest.ledger.batch import BuiltLedgers, LedgerBatch
 from ptn_backtest.ledger.columns import taken
-from ptn_backtest.ledger.delta import LedgerDeltas, Stretch, deltas_of, ledgers_after, with_updates
+from ptn_backtest.ledger.delta import LedgerDeltas, Stretch, deltas_of, ledgers_after, with_update
 from ptn_backtest.ledger.order_digest import orders_digests
 from ptn_backtest.ledger.states import LedgerStates
 from ptn_backtest.ledger.timelines import Traders
@@ -261,30 +261,20 @@ class LegKeeper:
         return {hotkey: (digest, end_ms) for hotkey, digest in digests.items()}
 
     def _added(self, leg: int, batch: LedgerBatch, built: BuiltLedgers) -> Added:
-        before = batch.part(np.searchsorted(batch.traders, built.traders)).before
-        deltas = deltas_of(
-            self.traders.joined,
-            built.traders,
-            () if is_whole(leg) else before,
-            built.columns,
-        )
+        part = None if is_whole(leg) else np.searchsorted(batch.traders, built.traders)
+        before = () if part is None else batch.part(part).before
+        deltas = deltas_of(self.traders.joined, built.traders, before, built.columns)
         return Added(self.traders.hotkeys_at(built.traders), deltas)
 
     def _whole(self, states: LedgerStates) -> list[Added]:
         """The ledgers of those who left before, as they left them."""
-        left = sorted(self.left)
-        return [
-            Added(
-                [left[place] for place in places.tolist()],
-                deltas_of(
-                    self.traders.joined,
-                    self.traders.places_of(left[place] for place in places.tolist()),
-                    (),
-                    with_updates(taken(columns, sources)),
-                ),
-            )
-            for columns, sources, places in states.resumed(left)
-        ]
+        left, found = sorted(self.left), []
+        for columns, sources, places in states.resumed(left):
+            hotkeys = [left[place] for place in places.tolist()]
+            mine = with_update(taken(columns, sources))
+            traders = self.traders.places_of(hotkeys)
+            found.append(Added(hotkeys, deltas_of(self.traders.joined, traders, (), mine)))
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -307,29 +307,29 @@ class BacktestManager:
 
     def _built(self, batch: LedgerBatch, known: Sequence[BuiltLedgers]) -> list[BuiltLedgers]:
         """What comes of a batch; what is done when an error ends this is not done again."""
-        if self._done and not same_work(self._done[0], batch):
-            self._done = None
-        parts = [*known, *(self._done[1] if self._done else ())]
-        over = np.concatenate([np.zeros(0, np.int64), *(part.traders for part in parts)])
-        waiting = batch.part(np.flatnonzero(~np.isin(batch.traders, over)))
-        if not len(waiting):
-            return parts
+        if self._done is None or not same_work(self._done[0], batch):
+            self._done = batch, []
+        done = self._done[1]
+        over = [part.traders for part in (*known, *done)]
+        is_over = np.isin(batch.traders, np.concatenate([np.zeros(0, np.int64), *over]))
+        waiting = batch.part(np.flatnonzero(~is_over))
+        if len(waiting):
+            self._build(waiting, done)
+        self._done = None
+        return [*known, *done]
+
+    def _build(self, waiting: LedgerBatch, done: list[BuiltLedgers]) -> None:
+        """Build these ledgers, and put each part to what is done as soon as it is."""
         ticks = estimated_ticks(self.perf_ledger_manager.traders.joined, waiting)
-        places = {int(trader): place for place, trader in enumerate(waiting.traders)}
-        done = self._done[1] if self._done else []
-        self._done = batch, done
         self._begin_watching(waiting, int(ticks.sum()))
         try:
             update = self.perf_ledger_manager.ledger_update
             for part in self._execution.map(update, waiting, ticks):
                 done.append(part)
-                parts.append(part)
-                mine = [places[trader] for trader in part.traders.tolist()]
-                self._watcher.done(len(mine), int(ticks[mine].sum()))
+                mine = ticks[np.searchsorted(waiting.traders, part.traders)]
+                self._watcher.done(len(mine), int(mine.sum()))
         finally:
             self._watcher.end()
-        self._done = None
-        return parts
 
     def _begin_watching(self, waiting: LedgerBatch, ticks: int) -> None:
         """Tell the watcher how much there is to do: in this batch, and as much in later legs."""

@@ -4,7 +4,7 @@ This is what parallel modes hand about: a batch goes in, columns come out, and h
 together in batches makes no difference to any of them.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from ptn_backtest.ledger.builder import build_ledgers
 from ptn_backtest.ledger.checkpoint import WINDOW_MS
 from ptn_backtest.ledger.columns import LedgerColumns, Resumed, side_by_side, taken
-from ptn_backtest.ledger.timeline import TraderTimeline
 from ptn_backtest.ledger.timelines import Timelines
 from ptn_backtest.positions.columns import Ints
 from ptn_backtest.prices.table import PriceTable
@@ -148,14 +147,3 @@ class LedgerUpdate:
             keep_history=batch.keep_history,
             zeros=zeros,
         )
-
-
-def rows_of_pairs(timelines: Sequence[TraderTimeline], price_rows: Mapping[str, int]) -> Ints:
-    """The row in a price table of every pair of these traders, one trader's after the other.
-
-    Args:
-        timelines: the traders.
-        price_rows: {trade_pair_id: row}.
-    """
-    rows = [price_rows[pair.trade_pair_id] for one in timelines for pair in one.pairs]
-    return np.array(rows, dtype=np.int64)

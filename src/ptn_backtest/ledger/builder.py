@@ -76,8 +76,6 @@ def _capacity(
     timelines: Timelines, traders: Ints, times_ms: Ints, before: Sequence[Resumed]
 ) -> int:
     """Room for the checkpoints of any of these ledgers."""
-    if not len(times_ms):
-        return max((int(one.columns.ledgers["used"].max(initial=0)) for one in before), default=0)
     begin_ms = timelines.rows.events["time_ms"][timelines.begins["order"][traders]]
     kept = 0
     for columns, sources, places in before:
@@ -85,7 +83,7 @@ def _capacity(
         begin_ms[places] = np.where(last_ms == NONE_MS, begin_ms[places], last_ms)
         rows = columns.ledgers
         kept = max(kept, int((rows["used"] - rows["oldest"]).max(initial=0)))
-    longest_ms = max(0, int((times_ms[-1] - begin_ms).max(initial=0)))
+    longest_ms = int((times_ms.max(initial=0) - begin_ms).max(initial=0))
     return kept + longest_ms // CHECKPOINT_MS + 3
 
 
@@ -96,6 +94,17 @@ def _find_prices(
     rows = price_rows[spans(begins[traders], begins[traders + 1])]
     books.rows.pairs["row"] = rows
     books.rows.pairs["session"] = prices.rows["session_first"][rows]
+
+
+def rows_of_pairs(timelines: Sequence[TraderTimeline], price_rows: Mapping[str, int]) -> Ints:
+    """The row in a price table of every pair of these traders, one trader's after the other.
+
+    Args:
+        timelines: the traders.
+        price_rows: {trade_pair_id: row}.
+    """
+    rows = [price_rows[pair.trade_pair_id] for one in timelines for pair in one.pairs]
+    return np.array(rows, dtype=np.int64)
 
 
 def update_ledgers(
@@ -160,7 +169,7 @@ def advance_ledgers(
         joined([timeline]),
         only,
         prices,
-        np.array([price_rows[pair.trade_pair_id] for pair in timeline.pairs], dtype=np.int64),
+        rows_of_pairs([timeline], price_rows),
         update_times_ms,
         [Resumed(one, only, only) for one in before],
         portfolio_only=portfolio_only,

@@ -14,8 +14,8 @@ from ptn_backtest.ledger.book import CURSOR, LAST_UPDATE, LIQUIDATED
 from ptn_backtest.ledger.books import BEGIN, Books, book_of
 from ptn_backtest.ledger.checkpoint import Checkpoints, checkpoints_at
 from ptn_backtest.ledger.timelines import Timelines, timeline_of
-from ptn_backtest.positions.columns import Floats, Ints, Rows, stacked
-from ptn_backtest.positions.recorded_orders import spans
+from ptn_backtest.positions.columns import Floats, Ints, Rows
+from ptn_backtest.positions.recorded_orders import joined_rows, spans
 
 
 class LedgerColumns(NamedTuple):
@@ -112,20 +112,13 @@ def taken(columns: LedgerColumns, traders: Ints) -> LedgerColumns:
 
 def side_by_side(parts: Sequence[LedgerColumns]) -> LedgerColumns:
     """The columns of several, at least one, that went through as many updates."""
-    ends = np.cumsum(
-        [[0, 0, 0], *([part.begins[-1][name] for name in BEGIN.names or ()] for part in parts)],
-        axis=0,
-    )
     begins = np.zeros(1 + sum(part.n_traders for part in parts), dtype=BEGIN)
-    for i, name in enumerate(BEGIN.names or ()):
-        shifted = [
-            part.begins[name][1:] + end for part, end in zip(parts, ends[:-1, i], strict=True)
-        ]
-        begins[name][1:] = np.concatenate(shifted)
+    for name in BEGIN.names or ():
+        begins[name][1:] = np.cumsum(np.concatenate([np.diff(part.begins[name]) for part in parts]))
     n_cps = np.cumsum([0, *(len(part.cps) for part in parts)]).tolist()
     cps_begin = map(np.add, (part.cps_begin for part in parts), n_cps)
     arrays = {
-        name: stacked([getattr(part, name) for part in parts])
+        name: joined_rows([getattr(part, name) for part in parts], getattr(parts[0], name).dtype)
         for name in LedgerColumns._fields
         if name not in ("begins", "cps_begin")
     }

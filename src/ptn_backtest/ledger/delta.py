@@ -80,10 +80,9 @@ def deltas_of(
     # to the last bit, which is also quicker than field by field
     closing = _closing(words(after.cps), after.cps_begin[ledgers], marks)
     earlier = np.flatnonzero((closing != newest).any(axis=2))
-    begins = begun.begins.copy()
-    begins["ledger"] = np.searchsorted(ledgers, after.begins["ledger"])
+    begun.begins["ledger"] = np.searchsorted(ledgers, after.begins["ledger"])
     return LedgerDeltas(
-        begins=begins,
+        begins=begun.begins,
         clock=after.clock,
         losses=_narrow(after.losses, LOST),
         ledgers=added,
@@ -97,12 +96,9 @@ def deltas_of(
     )
 
 
-def with_updates(columns: LedgerColumns, n_updates: int = 1) -> LedgerColumns:
-    """Columns in which so many updates changed nothing."""
-    ledgers = columns.ledgers
-    marks = np.zeros((len(ledgers), n_updates), dtype=columns.marks.dtype)
-    for name in marks.dtype.names or ():
-        marks[name] = ledgers[name][:, None]
+def with_update(columns: LedgerColumns) -> LedgerColumns:
+    """The same, as left by an update that changed nothing."""
+    marks = _narrow(columns.ledgers, MARK)[:, None]
     closing = _closing(words(columns.cps), columns.cps_begin, marks)
     return columns._replace(newest=closing.view(CHECKPOINT)[..., 0], marks=marks)
 
@@ -264,10 +260,8 @@ def _put_rows(
     first, last = deltas.begins["position"][sources], deltas.begins["position"][sources + 1]
     if (np.diff(begun.begins["position"]) != last - first).any():
         raise LedgerError("what was stored of ledgers has other positions; build the ledgers anew")
-    rows, there = (
-        columns.begins["position"][places][begun.trader] + begun.within,
-        spans(first, last),
-    )
+    rows = columns.begins["position"][places][begun.trader] + begun.within
+    there = spans(first, last)
     for name in ASKED.names or ():
         columns.holdings[name][rows] = deltas.holdings[name][there]
     columns.held[rows] = deltas.held[there]

@@ -12,8 +12,8 @@ from ptn_backtest.ledger.batch import (
     LedgerBatch,
     LedgerSettings,
     LedgerUpdate,
-    rows_of_pairs,
 )
+from ptn_backtest.ledger.builder import rows_of_pairs
 from ptn_backtest.ledger.checkpoint import PORTFOLIO, PerfLedger
 from ptn_backtest.ledger.state import LedgerState
 from ptn_backtest.ledger.states import LedgerStates

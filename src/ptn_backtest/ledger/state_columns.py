@@ -14,7 +14,7 @@ from ptn_backtest.ledger.checkpoint import (
     PORTFOLIO,
     LastKnownPrices,
     PerfLedger,
-    one_after_the_other,
+    copied,
     words,
 )
 from ptn_backtest.ledger.columns import LedgerColumns, columns_of
@@ -41,9 +41,8 @@ class TraderLedgers(NamedTuple):
     @property
     def names(self) -> tuple[str, ...]:
         """Of its ledgers, in their order."""
-        every = (PORTFOLIO, *(pair.trade_pair_id for pair in self.timeline.pairs))
         mine = self.of("ledger")
-        return every[: mine.stop - mine.start]
+        return _names(self.timeline)[: mine.stop - mine.start]
 
     def of(self, what: str) -> slice:
         """Where its rows are: "ledger", "pair" or "position"."""
@@ -108,17 +107,18 @@ class TraderLedgers(NamedTuple):
 
     def _ledgers(self) -> dict[str, PerfLedger]:
         columns, mine = self.columns, self.of("ledger")
-        rows, begins = columns.ledgers[mine].tolist(), columns.cps_begin[mine].tolist()
-        fields = [(columns.ledgers.dtype.names or ()).index(name) for name in _LEDGER_FIELDS]
+        rows = columns.ledgers[mine][["oldest", "used", "init_ms", "peak"]].tolist()
         ledgers = {}
-        for name, row, begin in zip(self.names, rows, begins, strict=True):
-            oldest, used, init_ms, peak = (row[field] for field in fields)
+        for name, row, begin in zip(
+            self.names, rows, columns.cps_begin[mine].tolist(), strict=True
+        ):
+            oldest, used, init_ms, peak = row
             if used > 0:
                 ledgers[name] = PerfLedger(
                     initialization_time_ms=init_ms,
                     max_return=peak,
                     # a copy, so that a state does not hold on to the columns of all traders
-                    cps=one_after_the_other([columns.cps[begin + oldest : begin + used]]),
+                    cps=copied(columns.cps[begin + oldest : begin + used]),
                     last_known_prices=self._last_known_prices() if name == PORTFOLIO else {},
                     target_ledger_window_ms=self._window_ms,
                 )
@@ -140,9 +140,6 @@ class TraderLedgers(NamedTuple):
         entries = (rows[name][asked].tolist() for name in ("carry", "carry_until_ms"))
         uuids = [self.timeline.positions[i].position_uuid for i in asked.tolist()]
         return dict(zip(uuids, zip(*entries, strict=True), strict=True))
-
-
-_LEDGER_FIELDS = ("oldest", "used", "init_ms", "peak")
 
 
 def state_columns(state: LedgerState, timeline: TraderTimeline) -> LedgerColumns:
@@ -170,8 +167,7 @@ def state_columns(state: LedgerState, timeline: TraderTimeline) -> LedgerColumns
     )
     rows = books.rows
     rows.clock[0, [LAST_UPDATE, CURSOR]] = last_ms, seen
-    names = (PORTFOLIO, *(pair.trade_pair_id for pair in timeline.pairs))
-    for i, name in enumerate(names):
+    for i, name in enumerate(_names(timeline)):
         if name in ledgers:
             ledger = ledgers[name]
             words(rows.cps)[i, : len(ledger.cps)] = words(ledger.cps)
@@ -188,6 +184,11 @@ def state_columns(state: LedgerState, timeline: TraderTimeline) -> LedgerColumns
             _take_loss(rows.losses[0, which], rows.held[:, which], breach, timeline)
     rows.clock[0, LIQUIDATED] = rows.losses["time_ms"][0, LIQUIDATION]
     return columns_of(books)
+
+
+def _names(timeline: TraderTimeline) -> tuple[str, ...]:
+    """Of all ledgers that a trader may have, in their order."""
+    return (PORTFOLIO, *(pair.trade_pair_id for pair in timeline.pairs))
 
 
 def _take_prices(rows: Rows, prices: LastKnownPrices, timeline: TraderTimeline) -> None:

@@ -1,15 +1,17 @@
 """The timelines of many traders, one after the other, for compiled code to go through."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ptn_backtest.compiled import inlined
 from ptn_backtest.ledger.timeline import Timeline, TraderTimeline
 from ptn_backtest.positions.accounting import Accounts
-from ptn_backtest.positions.columns import Ints, PositionColumns, Rows, stacked
+from ptn_backtest.positions.columns import Ints, PositionColumns, Rows
+from ptn_backtest.positions.recorded_orders import joined_rows
 
 SPAN = np.dtype(
     [("pair", np.int64), ("position", np.int64), ("order", np.int64), ("size", np.int64)]
@@ -70,20 +72,23 @@ def joined(traders: Sequence[TraderTimeline]) -> Timelines:
     begins["position"][1:] = np.cumsum([len(part.by_stored) for part in parts])
     begins["order"][1:] = np.cumsum([len(part.events) for part in parts])
     begins["size"][1:] = np.cumsum([len(part.sizes) for part in parts])
+
+    def of_all(array: Callable[[Timeline], NDArray[Any]]) -> NDArray[Any]:
+        every = [array(part) for part in parts]
+        return joined_rows(every, every[0].dtype)
+
     rows = Timeline(
         columns=PositionColumns(
-            stacked([part.columns.positions for part in parts]),
-            stacked([part.columns.orders for part in parts]),
+            of_all(lambda part: part.columns.positions), of_all(lambda part: part.columns.orders)
         ),
         accounts=Accounts(
-            stacked([part.accounts.after for part in parts]),
-            stacked([part.accounts.bounds for part in parts]),
+            of_all(lambda part: part.accounts.after), of_all(lambda part: part.accounts.bounds)
         ),
         rules=parts[0].rules,
-        events=stacked([part.events for part in parts]),
-        sizes=stacked([part.sizes for part in parts]),
-        by_close=stacked([part.by_close for part in parts]),
-        by_stored=stacked([part.by_stored for part in parts]),
+        events=of_all(lambda part: part.events),
+        sizes=of_all(lambda part: part.sizes),
+        by_close=of_all(lambda part: part.by_close),
+        by_stored=of_all(lambda part: part.by_stored),
     )
     return Timelines(begins, rows)
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from ptn_backtest.positions.accounting import ORDER_STATE, Accounts
 from ptn_backtest.positions.columns import Floats, Ints, PositionColumns, Rows
-from ptn_backtest.positions.recorded_orders import ORDER, joined
+from ptn_backtest.positions.recorded_orders import ORDER, joined_rows
 
 __all__ = ["NO_ORDERS", "LogPart", "OrderLog", "order_log"]
 
@@ -54,8 +54,8 @@ def order_log(parts: Iterable[LogPart], slippage_from_ms: int) -> OrderLog:
     n_positions = np.array([len(bounds) for _, _, _, _, bounds in gathered])
     before = np.repeat(np.cumsum(n_positions) - n_positions, [len(one[0]) for one in gathered])
     own, from_close = (np.concatenate([one[at] for one in gathered]) for at in (0, 1))
-    orders = joined([one[2] for one in gathered], ORDER)
-    after = joined([one[3] for one in gathered], ORDER_STATE)
+    orders = joined_rows([one[2] for one in gathered], ORDER)
+    after = joined_rows([one[3] for one in gathered], ORDER_STATE)
     position = own + before
     initial_entry = np.concatenate([bounds["initial_entry"] for *_, bounds in gathered])[position]
     sign = np.where(orders["leverage"] > 0, 1.0, -1.0)

@@ -111,7 +111,7 @@ def order_rows(orders: Iterable[Sequence[Order]]) -> _Rows:
         recorded = [each for each in together if isinstance(each, RecordedOrders)]
         rows = recorded[0].columns.rows[_places(recorded)] if recorded else _object_rows(together)
         parts.append(rows)
-    return joined(parts, ORDER)
+    return joined_rows(parts, ORDER)
 
 
 def last_times_ms(orders: Iterable[Sequence[Order]]) -> _Ints:
@@ -128,10 +128,10 @@ def last_times_ms(orders: Iterable[Sequence[Order]]) -> _Ints:
     return np.concatenate(parts)
 
 
-def joined(parts: Sequence[_Rows], kind: np.dtype[np.void]) -> _Rows:
+def joined_rows(parts: Sequence[NDArray[Any]], kind: np.dtype[Any]) -> NDArray[Any]:
     """Rows of one type one after another; as bytes, since NumPy compares fields for each part."""
     plain = np.dtype((np.void, kind.itemsize))
-    none = np.empty(0, dtype=plain)
+    none = np.empty((0, *parts[0].shape[1:]) if parts else 0, dtype=plain)
     return np.concatenate([none, *(np.ascontiguousarray(p).view(plain) for p in parts)]).view(kind)
 
 
@@ -172,7 +172,7 @@ def order_columns(each: Iterable[Sequence[Order]]) -> OrderColumns:
         recorded = [orders for orders in together if isinstance(orders, RecordedOrders)]
         parts.append(_taken(recorded) if recorded else _columns_of(together))
     return OrderColumns(
-        joined([part.rows for part in parts], ORDER),
+        joined_rows([part.rows for part in parts], ORDER),
         np.concatenate([part.bid for part in parts]),
         np.concatenate([part.ask for part in parts]),
         pa.concat_arrays([part.uuids for part in parts]),

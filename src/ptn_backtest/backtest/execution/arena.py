@@ -4,7 +4,6 @@ An arena is an unlinked file that is written by one process and mapped by others
 it back with the last process or array that uses it, whatever way they end.
 """
 
-import math
 import mmap
 import os
 import pickle
@@ -61,7 +60,7 @@ class Arena:
         What nothing was written to takes no memory.
         """
         kind = np.dtype(dtype)
-        size = math.prod(np.atleast_1d(shape).tolist()) * kind.itemsize
+        size = int(np.prod(shape)) * kind.itemsize
         return np.frombuffer(self.view(self._reserve(size), size), kind).reshape(shape)
 
     def put(self, thing: object, others: Sequence["Arena"] = ()) -> Place:

@@ -80,7 +80,9 @@ def cut_evenly(ticks: Ints, n_parts: int) -> list[Ints]:
 
     A trader with more work than a part is a part of its own, or at the end of one.
     """
+    if not len(ticks):
+        return []
     work = ticks + 1  # those without ticks have to be looked at, too
     middle = np.cumsum(work) - work // 2
     part = middle * n_parts // (work.sum() + 1)
-    return np.split(np.arange(len(ticks)), np.flatnonzero(np.diff(part)) + 1) if len(ticks) else []
+    return np.split(np.arange(len(ticks)), np.flatnonzero(np.diff(part)) + 1)

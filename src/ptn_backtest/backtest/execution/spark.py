@@ -188,13 +188,7 @@ def part_row(timelines: Sequence[TraderTimeline], part: LedgerBatch) -> pa.Table
         part: of a batch.
     """
     light = [replace(timeline, positions=()) for timeline in timelines]
-    return pa.table(
-        {
-            "first": pa.array([part.traders[0]], pa.int64()),
-            "n_traders": pa.array([len(part)], pa.int64()),
-            "part": pa.array([pickle.dumps((light, part.alone()), 5)], pa.binary()),
-        }
-    )
+    return pa.table({"part": pa.array([pickle.dumps((light, part.alone()), 5)], pa.binary())})
 
 
 def write_store(

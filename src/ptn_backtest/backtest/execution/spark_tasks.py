@@ -12,9 +12,9 @@ from ptn_backtest.ledger.batch import (
     LedgerBatch,
     LedgerSettings,
     LedgerUpdate,
-    rows_of_pairs,
 )
 from ptn_backtest.ledger.book import LAST_UPDATE, NONE_MS
+from ptn_backtest.ledger.builder import rows_of_pairs
 from ptn_backtest.ledger.columns import LedgerColumns, taken
 from ptn_backtest.ledger.timeline import TraderTimeline, open_ranges
 from ptn_backtest.ledger.timelines import joined
