@@ -17,6 +17,7 @@ from operator import attrgetter
 from pathlib import Path
 from statistics import median
 
+from benchmarks.stopwatch import Stopwatch
 from benchmarks.workload import FOLDER, workload
 from ptn_backtest.backtest.execution import ParallelizationMode
 from ptn_backtest.backtest.manager import BacktestManager
@@ -26,6 +27,9 @@ from ptn_backtest.prices.store import CandleStore
 from ptn_backtest.sources.locate import open_source
 
 REPEATS = 5
+
+_MANAGER = "ptn_backtest.backtest.manager:BacktestManager"
+_PLACES = {f"{_MANAGER}._update_ledgers": "ledgers", f"{_MANAGER}._bring_candles": "candles"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +71,19 @@ def build(
         missing_candles="hold",
         parallel_mode=ParallelizationMode[mode],
     )
-    with closing(manager):
+    watch, path = Stopwatch(), ("ledgers",)
+    with closing(manager), watch.watching(_PLACES):
         workers = manager._execution.process_ids()  # noqa: SLF001 - to measure it
         wait_until_idle(workers)
         before = [processor_seconds(pid) for pid in workers]
-        here, begun = time.process_time(), time.perf_counter()
         manager.run()
-        wall, here = time.perf_counter() - begun, time.process_time() - here
         after = [processor_seconds(pid) for pid in workers]
     ledgers = {
         hotkey: {name: ledger.cps.tobytes() for name, ledger in mine.items()}
         for hotkey, mine in manager.get_perf_ledgers().items()
     }
     used = tuple(end - begin for begin, end in zip(before, after, strict=True))
-    return Cost(wall, here, used), ledgers
+    return Cost(watch.seconds[path], watch.cpu_seconds[path], used), ledgers
 
 
 def main() -> None:

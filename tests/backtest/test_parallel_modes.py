@@ -40,9 +40,11 @@ from ptn_backtest.positions.manager import PositionManager
 from ptn_backtest.positions.order import Order, OrderType
 from ptn_backtest.positions.position import Position
 from ptn_backtest.prices.store import CandleStore
+from ptn_backtest.prices.table import price_table
 from ptn_backtest.results.run_folder import write_run
 from ptn_backtest.sources.bundled import START_MS, BundledPositionSource, bundled_candles
 from ptn_backtest.trade_pairs import TradePair
+from tests.ledger.strategies import GivenCandles
 
 PROCESSES = ParallelizationMode.MULTIPROCESSING
 BTC = TradePair.from_trade_pair_id("BTCUSD")
@@ -238,7 +240,8 @@ def ticks_of(opened: int, closed: int | None, times: list[int], last_ms: int | N
     if last_ms is not None:
         state = LedgerState(last_update_ms=last_ms, orders_seen=1)
         before = (Resumed(state_columns(state, timeline), traders, traders),)
-    batch = LedgerBatch(traders, before, tuple(times))
+    no_prices = price_table(GivenCandles({}), [], {})
+    batch = LedgerBatch(traders, before, tuple(times), no_prices)
     (ticks,) = estimated_ticks(joined([timeline]), batch).tolist()
     return int(ticks)
 

@@ -1,4 +1,4 @@
-"""Candles are read once, before a replay, and looked at as they were read."""
+"""Minute candles are read once, before a replay, and looked at as they were read; seconds as it goes."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from ptn_backtest.backtest.planning import PlannedPrices, plan_prices
-from ptn_backtest.clock import HOUR_MS, MINUTE_MS, SECOND_MS, parse_time
+from ptn_backtest.clock import HOUR_MS, MINUTE_MS, NEVER_MS, SECOND_MS, parse_time
 from ptn_backtest.errors import MissingCandles
 from ptn_backtest.ledger.timeline import build_timeline
 from ptn_backtest.positions.order import Order, OrderType
 from ptn_backtest.positions.position import Position
 from ptn_backtest.prices.candles import Candles, CandleSource, Timespan, Windows
 from ptn_backtest.prices.store import CandleStore
+from ptn_backtest.prices.table import candles_of
 from ptn_backtest.trade_pairs import TradePair
 from tests.prices.made_candles import minutes
 
@@ -88,11 +89,31 @@ def planned(
 def test_no_candle_is_read_twice(store: CandleStore) -> None:
     source = Counting(store)
     prices = planned(source, hold=True)
-    assert set(source.times_read.values()) == {1}
+    assert {n for (_, timespan, _), n in source.times_read.items() if timespan == "minute"} == {1}
     for pair, row in prices.rows.items():
         first, last = prices.table.rows[["minute_first", "minute_last"]][row]
         whole = store.read(pair, Timespan.MINUTE, OPENED, UPDATES[-1])
         assert prices.table.minute_ms[first:last].tolist() == whole.start_ms.tolist()
+
+
+def test_seconds_are_read_a_stretch_of_time_after_another(store: CandleStore) -> None:
+    # around the first update too, which ends one stretch and begins the next
+    store.write("BTCUSD", Timespan.SECOND, minutes(120, UPDATES[0] - MINUTE_MS, SECOND_MS))
+    prices = planned(store, hold=True)
+    row = prices.rows["BTCUSD"]
+    assert not len(candles_of(prices.table, row, Timespan.SECOND))
+
+    def between(after_ms: int, until_ms: int) -> list[int]:
+        table = prices.with_seconds(after_ms, until_ms)
+        assert table.minute_ms is prices.table.minute_ms
+        times_ms: list[int] = candles_of(table, row, Timespan.SECOND).start_ms.tolist()
+        return times_ms
+
+    first, second = between(-NEVER_MS, UPDATES[0]), between(UPDATES[0], UPDATES[1])
+    assert first[-1] == second[0] == UPDATES[0]  # a step may begin within the second of an update
+    assert [*first, *second[1:]] == between(-NEVER_MS, UPDATES[1])
+    assert first[0] == OPENED
+    assert len(first) > 60
 
 
 def test_missing_candles_are_named_with_where_they_were_looked_for(store: CandleStore) -> None:

@@ -5,14 +5,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from ptn_backtest.backtest.execution.arena import Arena, new_arena_file
-from ptn_backtest.backtest.execution.pool import WorkerPool
+from ptn_backtest.backtest.execution.pool import PartFunction, Units, WorkerPool
 from ptn_backtest.errors import ExecutionError
 from tests.backtest import worker_functions as functions
 
@@ -25,25 +26,21 @@ def pool() -> Iterator[WorkerPool]:
 
 
 def mapped(pool: WorkerPool, function: Any, units: Sequence[Any]) -> dict[int, Any]:
-    return dict(each(pool, function, units.__getitem__, singly(len(units))))
+    return dict(each(pool, function, units, singly(len(units))))
 
 
 def each(
-    pool: WorkerPool,
-    function: Any,
-    unit_of: Callable[[int], Any],
-    batches: Sequence[Sequence[int]],
-    *,
-    whole: bool = False,
+    pool: WorkerPool, function: Any, units: Sequence[Any], batches: Sequence[Sequence[int]]
 ) -> Iterator[tuple[int, Any]]:
-    """(number, result) of every unit; `whole`: the function takes batches by itself."""
-    answers = pool.map(
-        function if whole else functions.Each(function),
-        lambda numbers: [unit_of(number) for number in numbers],
-        batches,
-        "trader {}".format,
-    )
-    for numbers, results in answers:
+    """(number, result) of every unit."""
+    return by_unit(pool, functions.Each(function), functions.Listed(units), batches)
+
+
+def by_unit(
+    pool: WorkerPool, function: PartFunction, units: Units, batches: Sequence[Sequence[int]]
+) -> Iterator[tuple[int, Any]]:
+    """(number, result) of every unit, of a function that takes parts by itself."""
+    for numbers, results in pool.map(function, units, batches, "trader {}".format):
         yield from zip(numbers, results, strict=True)
 
 
@@ -110,32 +107,56 @@ def test_arrays_of_one_map_are_not_copied_for_the_next(pool, monkeypatch):
 
 
 def test_arrays_in_shared_memory_are_not_written_again(pool, monkeypatch):
-    array = pool.empty(100_000, np.float64)
-    array[:] = np.arange(100_000)
+    plus = functions.Plus(np.ones(90_000))
+
+    def made(number: float) -> NDArray[np.float64]:
+        array: NDArray[np.float64] = pool.room()(100_000, np.float64)
+        array[:] = np.arange(100_000) + number
+        return array[:90_000]
+
+    def sums(array: NDArray[np.float64], numbers: list[float]) -> None:
+        units = functions.Shifted(array, numbers)
+        done = dict(by_unit(pool, plus, units, singly(len(numbers))))
+        assert all(np.array_equal(done[i], array + u + 1) for i, u in enumerate(numbers))
+
+    one = made(0)
     written = noted_writes(monkeypatch)
-    plus = functions.Plus(array[:90_000])
-    for units in ([1, 2], [3]):
-        done = dict(each(pool, plus, units.__getitem__, singly(len(units)), whole=True))
-        assert all(np.array_equal(done[i], array[:90_000] + u) for i, u in enumerate(units))
-    assert 0 < sum(written) < 10_000
-    # what the next function holds is written, as it is not there
-    other = functions.Plus(np.arange(100_000.0))
-    assert dict(each(pool, other, [5].__getitem__, singly(1), whole=True))[0][-1] == 100_004
-    assert sum(written) > 700_000
+    sums(one, [1, 2])
+    assert 720_000 < sum(written) < 730_000  # the function, once
+    sums(one, [3])
+    assert sum(written) < 730_000
+    other = made(5)
+    sums(other, [1])
+    assert sum(written) < 730_000
+    # the first room was given back when a map had nothing of it
+    sums(one, [2])
+    assert sum(written) > 1_440_000
+
+
+def test_rooms_that_are_no_longer_wanted_are_given_back(pool):
+    for number in range(5):
+        arrays = [pool.room()(1_000, np.float64) for _ in range(2)]
+        arrays[0][:] = number
+        plus = functions.Plus(np.ones(1_000))
+        done = dict(by_unit(pool, plus, functions.Shifted(arrays[0], [1.0]), singly(1)))
+        assert np.array_equal(done[0], np.full(1_000, number + 2.0))
+        assert len(pool._rooms) == 1
+    pool.close()
+    assert not pool._rooms
 
 
 @pytest.mark.parametrize("size", [1, 6])
 def test_a_worker_that_dies_is_replaced_and_its_units_done(pool, tmp_path, size):
     before = set(pool.process_ids())
     batches = [list(range(i, min(i + size, 20))) for i in range(0, 20, size)]
-    answers = each(pool, functions.die_once, lambda i: (i, tmp_path), batches)
+    answers = each(pool, functions.die_once, [(i, tmp_path) for i in range(20)], batches)
     assert sorted(answers) == [(i, i) for i in range(20)]
     assert (tmp_path / "died").exists()
     assert len(before & set(pool.process_ids())) == 1
 
 
 def test_a_worker_killed_from_outside_is_noticed_at_once(pool):
-    answers = each(pool, functions.slow, lambda i: i, singly(6))
+    answers = each(pool, functions.slow, range(6), singly(6))
     first = next(answers)
     os.kill(pool.process_ids()[0], signal.SIGKILL)
     begun = time.monotonic()
@@ -146,7 +167,7 @@ def test_a_worker_killed_from_outside_is_noticed_at_once(pool):
 @pytest.mark.parametrize("batches", [singly(9), [[0, 1, 2, 3, 4], [5, 6], [7, 8]]])
 def test_a_unit_that_always_kills_its_worker_ends_the_work_with_its_name(pool, batches):
     done: dict[int, int] = {}
-    answers = each(pool, functions.die_always, lambda i: i, batches)
+    answers = each(pool, functions.die_always, range(9), batches)
     with pytest.raises(ExecutionError) as error:
         done.update(answers)
     message = str(error.value)
@@ -172,7 +193,7 @@ def test_a_fault_is_raised_here_with_its_trace(pool):
 
 
 def test_a_map_that_is_left_half_done_does_not_disturb_the_next(pool):
-    for _ in each(pool, functions.slow, lambda i: i, singly(8)):
+    for _ in each(pool, functions.slow, range(8), singly(8)):
         break
     assert mapped(pool, functions.double, [5, 6]) == {0: 10, 1: 12}
 

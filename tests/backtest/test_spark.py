@@ -385,7 +385,7 @@ ANNA, CHEN = (f"5TestTrader{name}".ljust(48, "x") for name in ("Anna", "Chen"))
 def hotkeys_of(rows: pa.Table) -> list[str]:
     """The traders of a job."""
     parts = [pickle.loads(row["part"]) for row in rows.to_pylist()]  # noqa: S301 - our own
-    return [timeline.miner_hotkey for timelines, _ in parts for timeline in timelines]
+    return [timeline.miner_hotkey for timelines, *_ in parts for timeline in timelines]
 
 
 def local_manager(

@@ -12,9 +12,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+class Listed(list[Any]):
+    """Units in a list."""
+
+    def part(self, numbers: Sequence[int]) -> list[Any]:
+        return [self[number] for number in numbers]
+
+
+@dataclass(frozen=True)
+class Shifted:
+    """Numbers, to each of which an array is added."""
+
+    array: NDArray[np.float64]
+    numbers: Sequence[float]
+
+    def part(self, numbers: Sequence[int]) -> list[tuple[NDArray[np.float64], float]]:
+        return [(self.array, self.numbers[number]) for number in numbers]
+
+
 @dataclass(frozen=True)
 class Each:
-    """A function of one unit, for a batch of them."""
+    """A function of one unit, for a part of them."""
 
     function: Callable[[Any], Any]
 
@@ -71,12 +89,14 @@ def one_more(unit: Any) -> Any:
 
 @dataclass(frozen=True)
 class Plus:
-    """Adds an array to each unit of a batch."""
+    """Adds another array to each sum of array and number."""
 
     array: NDArray[np.float64]
 
-    def __call__(self, units: Sequence[float], zeros: Any) -> list[NDArray[np.float64]]:
+    def __call__(
+        self, units: Sequence[tuple[NDArray[np.float64], float]], zeros: Any
+    ) -> list[NDArray[np.float64]]:
         found = [zeros((2, len(self.array)), dtype=np.float64) for _ in units]
-        for mine, unit in zip(found, units, strict=True):
-            mine[:] += self.array + unit
+        for mine, (array, number) in zip(found, units, strict=True):
+            mine[:] += self.array + array + number
         return [mine[1] for mine in found]

@@ -116,7 +116,7 @@ class BacktestManager:
         self.positions = PositionManager(up_to(positions, end_ms))
         self._watcher = watcher or NobodyWatches()
         self._done: tuple[LedgerBatch, list[BuiltLedgers]] | None = None
-        self.timings: dict[str, float] = {"ledgers": 0.0, "rules": 0.0}
+        self.timings: dict[str, float] = {"candles": 0.0, "ledgers": 0.0, "rules": 0.0}
         traders = Traders(
             build_timelines(
                 self.positions.by_hotkey(),
@@ -152,7 +152,7 @@ class BacktestManager:
             self.update_times_ms,
             after_ms=self._legs[n_summed - 1][-1] if n_summed else None,
             missing_candles=missing_candles,
-            empty=self._execution.empty,
+            empty=self._execution.room(),
         )
         self.perf_ledger_manager = PerfLedgerManager(
             settings=settings,
@@ -163,6 +163,7 @@ class BacktestManager:
         )
         if recalled.built:
             self.perf_ledger_manager.keep([recalled.built])
+        self._planned, self._seconds_of = planned, (0, 0)
         notes = recalled.notes
         self.warnings = list(notes.warnings)
         if notes.planned_until_ms != end_ms:
@@ -246,7 +247,7 @@ class BacktestManager:
 
     @property
     def prices(self) -> PriceTable:
-        """The candles that the replay reads."""
+        """The candles that the replay reads; of second candles those of the last leg that it read."""
         return self.perf_ledger_manager.prices
 
     def _run_leg(self, number: int, switches: RuleSwitches) -> None:
@@ -267,6 +268,7 @@ class BacktestManager:
         self, times_ms: Leg, switches: RuleSwitches, leg: int | None = None
     ) -> tuple[LedgerBatch, list[BuiltLedgers]]:
         """Continue the ledgers of everybody who is in the network; the work, and what came of it."""
+        self._bring_candles(times_ms[-1], leg)
         begun = time.perf_counter()
         manager = self.perf_ledger_manager
         batch = manager.batch(
@@ -279,31 +281,48 @@ class BacktestManager:
             known = self._keeper.begin(leg, batch, self.network)
         built = in_order(self._built(batch, known))
         manager.keep(built)
-        if leg is not None:
-            notes = self._notes(leg)
-            if self._keeper:
-                self._keeper.keep_ledgers(leg, batch, built, manager.failed, notes)
+        if leg is not None and self._keeper:
+            self._keeper.keep_ledgers(leg, batch, built, manager.failed, self._notes())
         took = time.perf_counter() - begun
         self.timings["ledgers"] += took
         shown = format_time(times_ms[-1])
         log.debug("ledgers of %d traders at %s after %.3f s", len(batch), shown, took)
         return batch, built
 
-    def _notes(self, leg: int) -> LegNotes:
+    def _notes(self) -> LegNotes:
         """What was read up to the end of a leg that is being done."""
-        if self._results:
-            self._sum_candles(leg)
         candles_read = self.candles_read if self._results else None
         return LegNotes(candles_read, tuple(self.warnings), self.update_times_ms[-1])
 
+    def _bring_candles(self, until_ms: int, leg: int | None) -> None:
+        """Have the candles of the updates up to a time; of a leg, also count them."""
+        begun = time.perf_counter()
+        done_ms = self.network.state.time_ms
+        self._read_seconds(-NEVER_MS if done_ms is None else done_ms, until_ms)
+        if leg is not None and self._results:
+            self._sum_candles(leg)
+        self.timings["candles"] += time.perf_counter() - begun
+
     def _sum_candles(self, leg: int) -> None:
         """Count the candles of a leg, those of the legs before being counted."""
-        after_ms = self._legs[leg - 1][-1] if leg else -NEVER_MS
+        after_ms, until_ms = self._legs[leg - 1][-1] if leg else -NEVER_MS, self._legs[leg][-1]
+        self._read_seconds(after_ms, until_ms)
         pairs = tuple(self.perf_ledger_manager.price_rows)
-        read = candle_sum(self.prices, pairs, after_ms, self._legs[leg][-1])
+        read = candle_sum(self.prices, pairs, after_ms, until_ms)
         # not the sum so far: a leg that was interrupted is done again
         self._candles_until[leg] = self._candles_until[leg - 1].plus(read)
         self.candles_read = self._candles_until[leg]
+
+    def _read_seconds(self, after_ms: int, until_ms: int) -> None:
+        """Have the second candles of the updates after a time and up to another, and of that one's leg."""
+        begin_ms, end_ms = self._seconds_of
+        if begin_ms <= after_ms and until_ms <= end_ms:
+            return
+        end_ms = next(leg[-1] for leg in self._legs if leg[-1] >= until_ms)
+        manager, room = self.perf_ledger_manager, self._execution.room()
+        manager.prices = self._planned.table  # gives back what the leg before had
+        manager.prices = self._planned.with_seconds(after_ms, end_ms, room)
+        self._seconds_of = after_ms, end_ms
 
     def _built(self, batch: LedgerBatch, known: Sequence[BuiltLedgers]) -> list[BuiltLedgers]:
         """What comes of a batch; what is done when an error ends this is not done again."""

@@ -1,18 +1,31 @@
-"""The candles that a replay will read, all of them before it begins."""
+"""The candles that a replay reads: minutes before it begins, seconds a stretch of time after another.
 
-from collections.abc import Callable, Mapping, Sequence
+Minutes are few, and whoever lacks some wants to know at once. Seconds are many: a year of them takes
+more memory than all else, and of each stretch they are wanted once.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ptn_backtest.clock import NEVER_MS
+from ptn_backtest.clock import NEVER_MS, SECOND_MS
 from ptn_backtest.ledger.timeline import TraderTimeline, open_ranges
 from ptn_backtest.ledger.windows import second_windows
-from ptn_backtest.prices.candles import Candles, CandleSource, KnowsMissing, Ranges, Timespan
+from ptn_backtest.prices.candles import (
+    NO_WINDOWS,
+    Candles,
+    CandleSource,
+    KnowsMissing,
+    Ranges,
+    Timespan,
+    Windows,
+    clipped,
+    read_around,
+)
 from ptn_backtest.prices.coverage import require_candles
-from ptn_backtest.prices.table import PriceTable, candles_of, price_table
+from ptn_backtest.prices.table import Empty, PriceTable, candles_of, price_table, with_candles
 from ptn_backtest.trade_pairs import TradePair
 
 
@@ -21,14 +34,32 @@ class PlannedPrices:
     """Candles of every pair traded.
 
     Attributes:
-        table: the candles.
+        source: where they are.
+        table: minute candles.
         rows: {trade_pair_id: row in the table}.
+        second_windows: {trade_pair_id: when second candles may be asked for}, by row.
         warnings: sentences on candles that are not there.
     """
 
+    source: CandleSource
     table: PriceTable
     rows: Mapping[str, int]
+    second_windows: Mapping[str, Windows]
     warnings: tuple[str, ...]
+
+    def with_seconds(self, after_ms: int, until_ms: int, empty: Empty = np.empty) -> PriceTable:
+        """The table with the second candles that updates in a stretch of time ask for.
+
+        Args:
+            after_ms: the last update that is done; a step may begin within its second.
+            until_ms: the last one of the stretch.
+            empty: as in `price_table`.
+        """
+        from_ms = after_ms - after_ms % SECOND_MS
+        windows = {
+            pair: clipped(mine, from_ms, until_ms) for pair, mine in self.second_windows.items()
+        }
+        return with_candles(self.table, Timespan.SECOND, self.source, windows, empty)
 
 
 def plan_prices(
@@ -38,9 +69,9 @@ def plan_prices(
     *,
     after_ms: int | None,
     missing_candles: Literal["error", "hold"],
-    empty: Callable[[int, type[np.generic]], NDArray[Any]] = np.empty,
+    empty: Empty = np.empty,
 ) -> PlannedPrices:
-    """Read what the updates need.
+    """Read the minute candles that the updates need, and find out when they need seconds.
 
     Args:
         timelines: {hotkey: orders}.
@@ -63,16 +94,29 @@ def plan_prices(
     pairs = [TradePair.from_trade_pair_id(pair) for pair in held]
     # of each pair all from its first order on, so that two stretches read what one would
     extents = {pair: (max(ranges[0][0], begin_ms), end_ms) for pair, ranges in held.items()}
-    windows = second_windows(timelines.values(), update_times_ms, after_ms)
-    table = price_table(candles, pairs, extents, windows, empty)
+    table = price_table(candles, pairs, extents, {}, empty)
     rows = {pair: row for row, pair in enumerate(held)}
     # of what was read, so that no file is read a second time to be looked at
     warnings = require_candles(_Read(candles, table, rows), needs, missing_candles)
-    return PlannedPrices(
-        table=table,
-        rows=rows,
-        warnings=(*warnings, *_without_seconds(pairs, table, needs)),
-    )
+    windows = second_windows(timelines.values(), update_times_ms, after_ms)
+    windows = {
+        pair: clipped(windows.get(pair, NO_WINDOWS), first_ms - first_ms % SECOND_MS, last_ms)
+        for pair, (first_ms, last_ms) in extents.items()
+    }
+    lacking = [pair for pair in held if needs[pair] and not _has_seconds(candles, pair, windows)]
+    if lacking:
+        warnings.append(
+            f"no second candles of {', '.join(lacking)}: around orders and updates, where the "
+            "network looks every second, values hold between whole minutes"
+        )
+    return PlannedPrices(candles, table, rows, windows, tuple(warnings))
+
+
+def _has_seconds(candles: CandleSource, pair: str, windows: Mapping[str, Windows]) -> bool:
+    """Whether any are there; such a run without them is usual, but coarser."""
+    wanted = np.asfortranarray(windows[pair])
+    parts = read_around(candles, pair, Timespan.SECOND, wanted)
+    return any(len(part.within(wanted)) for part in parts)
 
 
 class _Read:
@@ -95,19 +139,3 @@ class _Read:
         if not isinstance(source, KnowsMissing):
             return ()
         return source.known_missing(trade_pair_id, timespan, start_ms, end_ms)
-
-
-def _without_seconds(
-    pairs: Sequence[TradePair], prices: PriceTable, needs: Mapping[str, Sequence[tuple[int, int]]]
-) -> list[str]:
-    """A sentence on pairs without any second candle: such a run is usual, but coarser."""
-    lacking = [
-        pair.trade_pair_id
-        for pair, row in zip(pairs, prices.rows, strict=True)
-        if needs[pair.trade_pair_id] and row["second_first"] == row["second_last"]
-    ]
-    sentence = (
-        f"no second candles of {', '.join(lacking)}: around orders and updates, where the network "
-        "looks every second, values hold between whole minutes"
-    )
-    return [sentence] if lacking else []

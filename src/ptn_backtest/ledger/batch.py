@@ -45,12 +45,14 @@ class LedgerBatch:
         traders: their places in the timelines, ascending.
         before: where they go on; those that are not in it are new.
         update_times_ms: ascending.
+        prices: candles that these updates look at, and market hours, of every pair traded.
         keep_history: whether rules will look at the ledgers after each of these updates.
     """
 
     traders: Ints
     before: tuple[Resumed, ...]
     update_times_ms: tuple[int, ...]
+    prices: PriceTable
     keep_history: bool = False
 
     def __len__(self) -> int:
@@ -64,9 +66,7 @@ class LedgerBatch:
             chosen = np.searchsorted(wanted, mine, side="right") > at
             if chosen.any():
                 before.append(Resumed(columns, sources[chosen], at[chosen]))
-        return LedgerBatch(
-            self.traders[wanted], tuple(before), self.update_times_ms, self.keep_history
-        )
+        return replace(self, traders=self.traders[wanted], before=tuple(before))
 
     def alone(self) -> "LedgerBatch":
         """The same without any other trader: with places from 0 on, and columns of its own."""
@@ -121,13 +121,11 @@ class LedgerUpdate:
     Attributes:
         settings: what decides the figures.
         timelines: orders of all traders.
-        prices: candles and market hours of every pair traded.
-        price_rows: row in `prices` of every pair of the timelines.
+        price_rows: row in a batch's prices of every pair of the timelines.
     """
 
     settings: LedgerSettings
     timelines: Timelines
-    prices: PriceTable
     price_rows: Ints
 
     def __call__(
@@ -137,7 +135,7 @@ class LedgerUpdate:
         return build_ledgers(
             self.timelines,
             batch.traders,
-            self.prices,
+            batch.prices,
             self.price_rows,
             batch.update_times_ms,
             batch.before,

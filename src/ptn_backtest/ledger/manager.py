@@ -32,7 +32,7 @@ class PerfLedgerManager:
     Attributes:
         settings: what decides the figures.
         traders: every order up to the end of the replay.
-        prices: candles and market hours of every pair traded.
+        prices: candles that the next update looks at, and market hours, of every pair traded.
         price_rows: {trade_pair_id: row in `prices`}.
         states: {hotkey: state}; put states in to continue from them.
         failed: {hotkey: message} of traders that could not be replayed; the others go on.
@@ -64,7 +64,7 @@ class PerfLedgerManager:
     def ledger_update(self) -> LedgerUpdate:
         """The function that updates a batch."""
         rows = rows_of_pairs(list(self.timelines.values()), self.price_rows)
-        return LedgerUpdate(self.settings, self.traders.joined, self.prices, rows)
+        return LedgerUpdate(self.settings, self.traders.joined, rows)
 
     def batch(
         self,
@@ -91,7 +91,7 @@ class PerfLedgerManager:
                 self.set_aside(hotkey, str(late))
         places = np.array(traders, dtype=np.int64)
         before = self.states.resumed(self.traders.hotkeys_at(places))
-        return LedgerBatch(places, before, tuple(update_times_ms), keep_history)
+        return LedgerBatch(places, before, tuple(update_times_ms), self.prices, keep_history)
 
     def set_aside(self, hotkey: str, message: str) -> None:
         """Go on without a trader."""

@@ -42,6 +42,8 @@ def merged_ranges(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 Windows: TypeAlias = NDArray[np.int64]
 """Stretches of time as rows (start, end) in ms, both included, ascending and apart."""
 
+NO_WINDOWS: Windows = np.empty((0, 2), dtype=np.int64)
+
 
 def window(start_ms: int, end_ms: int) -> Windows:
     """One window; none where it would end before it starts."""

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ptn_backtest.clock import DAY_MS, SECOND_MS
+from ptn_backtest.clock import DAY_MS, MINUTE_MS, SECOND_MS
 from ptn_backtest.compiled import compiled
 from ptn_backtest.prices.candles import (
+    NO_WINDOWS,
     Candles,
     CandleSource,
     Timespan,
@@ -40,10 +41,12 @@ SPARE = 32
 _MOST_ROOM = 1 << 26  # candles that have a place before they are read: 1 GB of addresses
 _WHOLE_FILE = DAY_MS // SECOND_MS  # candles: a file of a store has no more
 _NO_TIMES = np.empty(0, dtype=np.int64)
-_NO_WINDOWS = np.empty((0, 2), dtype=np.int64)
 
 _Times: TypeAlias = NDArray[np.int64]
 _Closes: TypeAlias = NDArray[np.float64]
+
+Empty: TypeAlias = Callable[[int, type[np.generic]], NDArray[Any]]
+"""As `numpy.empty`: an array of so many numbers of a kind, which may lie where others read it."""
 
 
 class PriceTable(NamedTuple):
@@ -78,7 +81,7 @@ def price_table(
     pairs: Sequence[TradePair],
     ranges: Mapping[str, tuple[int, int]],
     second_windows: Mapping[str, Windows] | None = None,
-    empty: Callable[[int, type[np.generic]], NDArray[Any]] = np.empty,
+    empty: Empty = np.empty,
 ) -> PriceTable:
     """Read the candles of these pairs.
 
@@ -89,51 +92,67 @@ def price_table(
             row, and no candles.
         second_windows: {trade pair id: when second candles may be asked for}; others are not read.
             None reads all of the range.
+        empty: as in `with_candles`.
+    """
+    minutes, seconds = {}, {}
+    for pair in (pair.trade_pair_id for pair in pairs):
+        start_ms, end_ms = ranges.get(pair, (0, -1))
+        minutes[pair] = window(start_ms - start_ms % MINUTE_MS, end_ms)
+        seconds[pair] = window(start_ms - start_ms % SECOND_MS, end_ms)
+        if second_windows is not None and len(seconds[pair]):
+            seconds[pair] = clipped(second_windows.get(pair, NO_WINDOWS), *seconds[pair][0])
+    table = with_candles(_without_candles(pairs), Timespan.MINUTE, source, minutes, empty)
+    return with_candles(table, Timespan.SECOND, source, seconds, empty)
+
+
+def with_candles(
+    table: PriceTable,
+    timespan: Timespan,
+    source: CandleSource,
+    windows: Mapping[str, Windows],
+    empty: Empty = np.empty,
+) -> PriceTable:
+    """The same table with these candles in place of all others of their length; nothing is copied.
+
+    Args:
+        table: of these pairs.
+        timespan: length of the candles.
+        source: where they are.
+        windows: {trade pair id: when a candle may start that will be asked for}, by row.
         empty: makes an array of so many numbers of a kind, of which only the first may be written to.
     """
-    rows = np.zeros(len(pairs), dtype=PRICE_ROW)
-    ids = [pair.trade_pair_id for pair in pairs]
+    # each file searches in both columns, which stand together in memory like this
+    wanted = {pair: np.asfortranarray(mine) for pair, mine in windows.items()}
+    most = sum(_moments(each, timespan) for each in wanted.values())
+    gathered, ends = _Gathered(most, empty), []
+    for pair, mine in wanted.items():
+        for part in read_around(source, pair, timespan, mine):
+            gathered.add(part, mine)
+        ends.append(len(gathered))
+    candles, rows = gathered.candles(), table.rows.copy()
+    _place(rows, timespan.value, ends)
+    index = index_candles(candles.start_ms, np.array(ends, dtype=np.int64), timespan.ms)
+    times_ms, closes = candles.start_ms, candles.close
+    if timespan is Timespan.MINUTE:
+        return table._replace(rows=rows, minute_ms=times_ms, minute_close=closes, minutes=index)
+    return table._replace(rows=rows, second_ms=times_ms, second_close=closes, seconds=index)
 
-    def seconds_of(pair: str) -> Windows | None:
-        return None if second_windows is None else second_windows.get(pair, _NO_WINDOWS)
 
-    def read(timespan: Timespan) -> tuple[Candles, Index]:
-        wanted = [_wanted(timespan, ranges.get(pair), seconds_of(pair)) for pair in ids]
-        most = sum(_moments(each, timespan) for each in wanted)
-        gathered, ends = _Gathered(most, empty), []
-        for pair, windows in zip(ids, wanted, strict=True):
-            for part in read_around(source, pair, timespan, windows):
-                gathered.add(part, windows)
-            ends.append(len(gathered))
-        _place(rows, timespan.value, ends)
-        candles = gathered.candles()
-        return candles, index_candles(candles.start_ms, np.array(ends, dtype=np.int64), timespan.ms)
-
-    (minutes, minute_index), (seconds, second_index) = map(read, (Timespan.MINUTE, Timespan.SECOND))
+def _without_candles(pairs: Sequence[TradePair]) -> PriceTable:
+    rows, none = np.zeros(len(pairs), dtype=PRICE_ROW), np.zeros(len(pairs), dtype=np.int64)
     sessions = [session_edges(pair.category) for pair in pairs]
     _place(rows, "session", np.cumsum([len(edges) for edges in sessions]))
+    nothing = index_candles(_NO_TIMES, none, MINUTE_MS)
     return PriceTable(
         rows=rows,
-        minute_ms=minutes.start_ms,
-        minute_close=minutes.close,
-        second_ms=seconds.start_ms,
-        second_close=seconds.close,
+        minute_ms=_NO_TIMES,
+        minute_close=np.zeros(SPARE),
+        second_ms=_NO_TIMES,
+        second_close=np.zeros(SPARE),
         session_ms=np.concatenate([*sessions, _NO_TIMES]),
-        minutes=minute_index,
-        seconds=second_index,
+        minutes=nothing,
+        seconds=nothing,
     )
-
-
-def _wanted(
-    timespan: Timespan, whole: tuple[int, int] | None, second_windows: Windows | None
-) -> Windows:
-    """When a replay may ask for candles of a pair; each column stands together in memory."""
-    if whole is None:
-        return _NO_WINDOWS
-    start_ms, end_ms = whole[0] - whole[0] % timespan.ms, whole[1]
-    if timespan is Timespan.MINUTE or second_windows is None:
-        return window(start_ms, end_ms)
-    return np.asfortranarray(clipped(second_windows, start_ms, end_ms))
 
 
 def _moments(windows: Windows, timespan: Timespan) -> int:
@@ -149,7 +168,7 @@ class _Gathered:
     is room for all, because addresses that nothing is written to take no memory.
     """
 
-    def __init__(self, most: int, empty: Callable[[int, type[np.generic]], NDArray[Any]]) -> None:
+    def __init__(self, most: int, empty: Empty) -> None:
         """Make room for so many candles, and for those around them in a file."""
         self._empty = empty
         self._last = 0

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ptn_backtest.ledger.batch import BuiltLedgers, LedgerBatch, LedgerUpdate
 from ptn_backtest.positions.columns import Ints
+from ptn_backtest.prices.table import Empty
 
 TICKS_AT_ONCE = 1_000_000
 """What SERIAL does before it tells of it: a hundredth of a second. Larger parts take longer, because the
@@ -41,8 +41,8 @@ class Execution(Protocol):
         """
         ...
 
-    def empty(self, count: int, kind: type[np.generic]) -> NDArray[Any]:
-        """An array for prices of the update, where the mode wants to have them."""
+    def room(self) -> Empty:
+        """Makes arrays for the prices of a batch, or of several, where the mode wants to have them."""
         ...
 
     def process_ids(self) -> Sequence[int]:
@@ -63,9 +63,9 @@ class Serial:
             part = batch.part(places)
             yield BuiltLedgers(part.traders, update(part))
 
-    def empty(self, count: int, kind: type[np.generic]) -> NDArray[Any]:
+    def room(self) -> Empty:
         """Of this process."""
-        return np.empty(count, kind)
+        return np.empty
 
     def process_ids(self) -> Sequence[int]:
         """None."""

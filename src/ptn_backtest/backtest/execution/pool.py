@@ -1,4 +1,4 @@
-"""Processes that run a function on batches of numbered units, and what happens when one dies."""
+"""Processes that run a function on parts of numbered units, and what happens when one dies."""
 
 import contextlib
 import logging
@@ -8,10 +8,10 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +22,17 @@ from ptn_backtest.errors import ExecutionError
 log = logging.getLogger(__name__)
 
 WORKER_MODULE = "ptn_backtest.backtest.execution.worker"
-BatchFunction: TypeAlias = Callable[[Any, Callable[..., NDArray[Any]]], Any]
-"""What a batch is worked on with: units, and how to make arrays of zeros."""
+PartFunction: TypeAlias = Callable[[Any, Callable[..., NDArray[Any]]], Any]
+"""What units are worked on with: a part of them, and how to make arrays of zeros."""
+
+
+class Units(Protocol):
+    """What work is made of, by numbers; every worker reads it as a whole, once."""
+
+    def part(self, numbers: Sequence[int]) -> Any:  # noqa: ANN401 - what the function takes
+        """Those of these numbers."""
+        ...
+
 
 TRIES = 2
 """A unit whose worker died is given to another one; after this many deaths the work stops."""
@@ -31,8 +40,8 @@ TRIES = 2
 _AHEAD = 2
 """Batches that a worker has in hand: the next one waits there, so that it never waits for us."""
 
-_MAX_EARLIER = 200
-"""Earlier results that a worker can read; a system limits descriptors per message to 253."""
+_MOST_ARENAS = 200
+"""Arenas beside those of a task that a worker can read; systems limit descriptors per message to 253."""
 
 _LAST_WORDS_S = 5.0
 """How long a worker that left its line may take to end."""
@@ -42,26 +51,27 @@ _LAST_WORDS_S = 5.0
 class Task:
     """What a worker is told before batches; then come the descriptors of its arenas.
 
-    They are: the function's, the units', an empty one for the worker's results, and those with the
-    results of the task before, as units are made of them.
+    They are: the function's, the units', an empty one for the worker's results, and others in which
+    arrays of the units lie.
 
     Attributes:
         function: where the function lies.
         function_number: a worker that knows this one need not read it again.
+        units: where the units lie.
         n_arenas: how many there are.
     """
 
     function: Place
     function_number: int
+    units: Place
     n_arenas: int
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a worker is given: numbers of units, and where what they are lies."""
+    """What a worker is given: numbers of units."""
 
     numbers: tuple[int, ...]
-    place: Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +93,7 @@ class Answer:
 class _Shared:
     """The function of a task, in an arena."""
 
-    function: BatchFunction
+    function: PartFunction
     number: int
     arena: Arena
     place: Place
@@ -123,23 +133,25 @@ class WorkerPool:
         self._n_workers = n_workers
         self._workers = [_start() for _ in range(n_workers)]
         self._shared: _Shared | None = None
-        self._room: Arena | None = None
+        self._rooms: list[Arena] = []
         self._earlier: list[Arena] = []
 
     def process_ids(self) -> list[int]:
         """Of the workers."""
         return [worker.process.pid for worker in self._workers]
 
-    def empty(self, count: int, kind: type[np.generic]) -> NDArray[Any]:
-        """An array for the function of the next map, in shared memory from the beginning."""
-        if self._room is None:
-            self._room = Arena(new_arena_file())
-        return self._room.zeros(count, kind)
+    def room(self) -> Callable[[int, type[np.generic]], NDArray[Any]]:
+        """Makes arrays for units of the next map, in shared memory from the beginning.
+
+        They serve for further ones, too, as long as each of these maps has some of the room's arrays.
+        """
+        self._rooms.append(Arena(new_arena_file()))
+        return self._rooms[-1].zeros
 
     def map(
         self,
-        function: BatchFunction,
-        units_of: Callable[[Sequence[int]], Any],
+        function: PartFunction,
+        units: Units,
         batches: Sequence[Sequence[int]],
         name_of: Callable[[int], str],
     ) -> Iterator[tuple[Sequence[int], Any]]:
@@ -147,11 +159,11 @@ class WorkerPool:
 
         Args:
             function: importable, and pure: units may be tried twice, in other batches. It is called
-                with units and with `Arena.zeros`: arrays that are made so are not copied when they
-                are given back. The last one is kept in shared memory, so that handing in the same
-                object again costs nothing.
-            units_of: what it is called with, by the units' numbers; asked for when they are given to
-                a worker. Arrays that the map before this one gave are not copied.
+                with a part of the units and with `Arena.zeros`: arrays that are made so are not
+                copied when they are given back. The last one is kept in shared memory, so that
+                handing in the same object again costs nothing.
+            units: what it is called with parts of. Arrays in a room, and those that the map before
+                this one gave, are not copied.
             batches: the units' numbers, in the order in which they are begun; a worker is given
                 a batch at a time.
             name_of: a unit by its name, for messages.
@@ -163,20 +175,18 @@ class WorkerPool:
             return
         self._workers += [_start() for _ in range(self._n_workers - len(self._workers))]
         shared = self._share(function)
+        others = [*self._rooms, *self._earlier][:_MOST_ARENAS]
         given = Arena(new_arena_file())
-        task = Task(shared.place, shared.number, 3 + len(self._earlier))
+        place = given.put(units, others)
+        task = Task(shared.place, shared.number, place, 3 + len(others))
         waiting = deque(tuple(batch) for batch in batches)
         try:
             yield from _Mapping(
-                self._workers,
-                task,
-                (shared.arena, given, self._earlier),
-                units_of,
-                waiting,
-                name_of,
+                self._workers, task, (shared.arena, given, others), waiting, name_of
             ).answers()
         finally:
             given.close()
+            self._leave_rooms(others[number - 1] for number, _, _ in place.arrays if number)
             self._end_task()
 
     def close(self) -> None:
@@ -185,28 +195,35 @@ class WorkerPool:
             _end(worker)
         self._workers.clear()
         self._forget_earlier()
+        self._leave_rooms(())
         if self._shared is not None:
             self._shared.arena.close()
-        if self._room is not None:
-            self._room.close()
-        self._shared = self._room = None
+        self._shared = None
 
-    def _share(self, function: BatchFunction) -> _Shared:
+    def _share(self, function: PartFunction) -> _Shared:
         before = self._shared
         if before is not None and before.function is function:
             return before
         if before is not None:
             before.arena.close()
-        arena, self._room = self._room or Arena(new_arena_file()), None
+        arena = Arena(new_arena_file())
         number = before.number + 1 if before else 1
         self._shared = _Shared(function, number, arena, arena.put(function))
         return self._shared
+
+    def _leave_rooms(self, wanted: Iterable[Arena]) -> None:
+        """Give back all rooms but these."""
+        keep = set(map(id, wanted))
+        for room in self._rooms:
+            if id(room) not in keep:
+                room.close()
+        self._rooms = [room for room in self._rooms if id(room) in keep]
 
     def _end_task(self) -> None:
         """Keep the results for the next task; who still works, because it was left, is ended."""
         self._forget_earlier()
         for worker in list(self._workers):
-            if worker.results is not None and len(self._earlier) < _MAX_EARLIER:
+            if worker.results is not None:
                 self._earlier.append(worker.results)
                 worker.results = None
             _forget_task(worker)
@@ -227,8 +244,7 @@ class _Mapping:
     Attributes:
         workers: who works; one that dies is replaced in the list.
         task: what they are told.
-        arenas: of the function, of the units, and of results that units may be made of.
-        units_of: what a worker is called with, by numbers.
+        arenas: of the function, of the units, and others in which arrays of the units lie.
         waiting: batches that nobody has in hand.
         name_of: a unit by its name.
         deaths: {number: how many workers died at this unit}.
@@ -240,7 +256,6 @@ class _Mapping:
     workers: list[_Worker]
     task: Task
     arenas: tuple[Arena, Arena, Sequence[Arena]]
-    units_of: Callable[[Sequence[int]], Any]
     waiting: deque[tuple[int, ...]]
     name_of: Callable[[int], str]
     deaths: dict[int, int] = field(default_factory=dict)
@@ -277,7 +292,6 @@ class _Mapping:
 
     def _hand_out(self, worker: _Worker) -> None:
         """Give the worker what it may have in hand."""
-        _, given, earlier = self.arenas
         # one that is dead cannot be told: that is noticed when we listen to it
         with contextlib.suppress(OSError):
             if worker.task is not self.task:
@@ -285,7 +299,7 @@ class _Mapping:
             while self.waiting and len(worker.in_hand) < _AHEAD:
                 numbers = self.waiting.popleft()
                 worker.in_hand.append(numbers)
-                worker.line.send(Batch(numbers, given.put(self.units_of(numbers), earlier)))
+                worker.line.send(Batch(numbers))
 
     def _replace(self, dead: _Worker) -> None:
         """A new worker for one that died, with the unit that it was at to be tried again."""
@@ -335,8 +349,8 @@ def _tell(worker: _Worker, task: Task, arenas: tuple[Arena, Arena, Sequence[Aren
     _forget_task(worker)
     worker.task, worker.results = task, Arena(new_arena_file())
     worker.line.send(task)
-    functions, given, earlier = arenas
-    descriptors = [each.descriptor for each in (functions, given, worker.results, *earlier)]
+    functions, given, others = arenas
+    descriptors = [each.descriptor for each in (functions, given, worker.results, *others)]
     socket.send_fds(worker.channel, [b"a"], descriptors)
 
 

@@ -3,16 +3,15 @@
 import os
 import weakref
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ptn_backtest.backtest.execution.contract import cut_evenly
 from ptn_backtest.backtest.execution.pool import WorkerPool
 from ptn_backtest.ledger.batch import BuiltLedgers, LedgerBatch, LedgerUpdate
 from ptn_backtest.ledger.timelines import Traders
 from ptn_backtest.positions.columns import Ints
+from ptn_backtest.prices.table import Empty
 
 PARTS_PER_WORKER = 8
 """Enough for the last ones to end at about the same time, and few enough not to count."""
@@ -34,16 +33,16 @@ class Processes:
         parts.sort(key=lambda places: -int(ticks[places].sum()))
         results = self._pool.map(
             update,
-            batch.part,
+            batch,
             [places.tolist() for places in parts],
             lambda place: f"trader {self._hotkeys[batch.traders[place]]}",
         )
         for places, columns in results:
             yield BuiltLedgers(batch.traders[np.array(places)], columns)
 
-    def empty(self, count: int, kind: type[np.generic]) -> NDArray[Any]:
+    def room(self) -> Empty:
         """In memory that the workers share."""
-        return self._pool.empty(count, kind)
+        return self._pool.room()
 
     def process_ids(self) -> Sequence[int]:
         """The workers'."""

@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from ptn_backtest.backtest.execution.contract import cut_evenly
 from ptn_backtest.backtest.execution.spark_tasks import RESULT_FIELDS, Job, read_columns, run_rows
@@ -35,6 +34,7 @@ from ptn_backtest.ledger.timelines import Traders
 from ptn_backtest.positions.columns import Ints
 from ptn_backtest.prices.candles import CandleSource, Timespan
 from ptn_backtest.prices.store import CandleStore
+from ptn_backtest.prices.table import Empty
 
 log = logging.getLogger(__name__)
 
@@ -120,9 +120,9 @@ class Spark:
             finally:
                 self._interrupt(list(running), tag)
 
-    def empty(self, count: int, kind: type[np.generic]) -> NDArray[Any]:
+    def room(self) -> Empty:
         """Of the driver: executors read candles themselves."""
-        return np.empty(count, kind)
+        return np.empty
 
     def process_ids(self) -> Sequence[int]:
         """None of this machine."""
@@ -188,7 +188,9 @@ def part_row(timelines: Sequence[TraderTimeline], part: LedgerBatch) -> pa.Table
         part: of a batch.
     """
     light = [replace(timeline, positions=()) for timeline in timelines]
-    return pa.table({"part": pa.array([pickle.dumps((light, part.alone()), 5)], pa.binary())})
+    mine = part.alone()
+    work = light, mine.before, mine.update_times_ms, mine.keep_history
+    return pa.table({"part": pa.array([pickle.dumps(work, 5)], pa.binary())})
 
 
 def write_store(

@@ -15,7 +15,7 @@ from ptn_backtest.ledger.batch import (
 )
 from ptn_backtest.ledger.book import LAST_UPDATE, NONE_MS
 from ptn_backtest.ledger.builder import rows_of_pairs
-from ptn_backtest.ledger.columns import LedgerColumns, taken
+from ptn_backtest.ledger.columns import LedgerColumns, Resumed, taken
 from ptn_backtest.ledger.timeline import TraderTimeline, open_ranges
 from ptn_backtest.ledger.timelines import joined
 from ptn_backtest.ledger.windows import second_windows
@@ -55,8 +55,8 @@ def run_rows(job: Job, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordB
     """
     for rows in batches:
         for row in rows.to_pylist():
-            timelines, part = pickle.loads(row["part"])  # noqa: S301 - by our own code
-            columns = _built(_update_of(job, timelines, part), timelines, part)
+            timelines, *work = pickle.loads(row["part"])  # noqa: S301 - by our own code
+            columns = _built(timelines, *_update_of(job, timelines, *work))
             arrays = {name: [array.dumps()] for name, array in columns._asdict().items()}
             yield pa.RecordBatch.from_pydict(arrays)
 
@@ -68,7 +68,7 @@ def read_columns(row: Mapping[str, Any]) -> LedgerColumns:
 
 
 def _built(
-    update: LedgerUpdate, timelines: Sequence[TraderTimeline], part: LedgerBatch
+    timelines: Sequence[TraderTimeline], update: LedgerUpdate, part: LedgerBatch
 ) -> LedgerColumns:
     try:
         columns = update(part)
@@ -82,14 +82,20 @@ def _built(
         raise
 
 
-def _update_of(job: Job, timelines: Sequence[TraderTimeline], part: LedgerBatch) -> LedgerUpdate:
-    """The update, with the candles that these traders need."""
-    last_ms = np.full(len(part), NONE_MS)
-    for columns, sources, places in part.before:
+def _update_of(
+    job: Job,
+    timelines: Sequence[TraderTimeline],
+    before: tuple[Resumed, ...],
+    update_times_ms: tuple[int, ...],
+    keep_history: bool,
+) -> tuple[LedgerUpdate, LedgerBatch]:
+    """The update, and the work of all these traders with the candles that they need."""
+    last_ms = np.full(len(timelines), NONE_MS)
+    for columns, sources, places in before:
         last_ms[places] = columns.clock[sources, LAST_UPDATE]
     begun = last_ms != NONE_MS
     # a step begins where the state ends, with second candles
-    times_ms = sorted({*part.update_times_ms, *last_ms[begun].tolist()})
+    times_ms = sorted({*update_times_ms, *last_ms[begun].tolist()})
     # candles from where the first of them goes on
     first_ms = [timeline.first_order_ms for timeline in timelines]
     from_ms = int(np.where(begun, last_ms, first_ms).min())
@@ -97,9 +103,10 @@ def _update_of(job: Job, timelines: Sequence[TraderTimeline], part: LedgerBatch)
     needs = {pair: (held[0][0], times_ms[-1]) for pair, held in opened.items() if held}
     pairs = [TradePair.from_trade_pair_id(pair) for pair in opened]
     windows = second_windows(timelines, times_ms, from_ms)
-    return LedgerUpdate(
-        job.settings,
-        joined(timelines),
-        price_table(CandleStore(job.store), pairs, needs, windows),
-        rows_of_pairs(timelines, {pair: row for row, pair in enumerate(opened)}),
+    prices = price_table(CandleStore(job.store), pairs, needs, windows)
+    rows = rows_of_pairs(timelines, {pair: row for row, pair in enumerate(opened)})
+    traders = np.arange(len(timelines))
+    return (
+        LedgerUpdate(job.settings, joined(timelines), rows),
+        LedgerBatch(traders, before, update_times_ms, prices, keep_history),
     )

@@ -1,7 +1,7 @@
 """The program of a worker process: `python -m ptn_backtest.backtest.execution.worker DESCRIPTOR`.
 
-It is told a task, then batches of units one by one, and answers each; at the end of its line it
-ends.
+It is told a task, then numbers of units, a batch at a time, and answers each; at the end of its line
+it ends.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from ptn_backtest.backtest.execution.arena import Arena
-from ptn_backtest.backtest.execution.pool import Answer, Batch, BatchFunction, Task
+from ptn_backtest.backtest.execution.pool import Answer, Batch, PartFunction, Task, Units
 from ptn_backtest.backtest.execution.warming import warm_up
 
 
@@ -28,30 +28,32 @@ def main() -> None:
 
 def _work(line: "Connection[Any, Any]", channel: socket.socket) -> None:
     function: Any = None
+    units: Any = None
     known = 0
     arenas: list[Arena] = []
     while True:
         message = line.recv()
         if isinstance(message, Task):
+            units = None
             for arena in arenas:
                 arena.close()
             _, descriptors, _, _ = socket.recv_fds(channel, 1, message.n_arenas)
             arenas = [Arena(descriptor) for descriptor in descriptors]
             if message.function_number != known:
                 function, known = arenas[0].get(message.function), message.function_number
+            units = arenas[1].get(message.units, arenas[3:])
         elif isinstance(message, Batch):
-            line.send(_answer(function, message, *arenas[1:]))
+            line.send(_answer(function, units, message.numbers, arenas[2]))
 
 
 def _answer(
-    function: BatchFunction, batch: Batch, given: Arena, results: Arena, *earlier: Arena
+    function: PartFunction, units: Units, numbers: tuple[int, ...], results: Arena
 ) -> Answer:
     try:
-        done = function(given.get(batch.place, earlier), results.zeros)
-        return Answer(batch.numbers, results.put(done))
+        return Answer(numbers, results.put(function(units.part(numbers), results.zeros)))
     except Exception as fault:  # noqa: BLE001 - it is raised again in the pool's process
         fault.add_note(traceback.format_exc())
-        return Answer(batch.numbers, None, fault)
+        return Answer(numbers, None, fault)
 
 
 if __name__ == "__main__":
