@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from ptn_backtest.backtest import run
 from ptn_backtest.backtest.run import positions_fingerprint
 from ptn_backtest.positions.order import Order, OrderType
 from ptn_backtest.positions.position import Position
@@ -78,3 +79,8 @@ def test_what_belongs_to_which_position_counts() -> None:
     ]
     found = {positions_fingerprint(each) for each in others}
     assert len(found | {BEFORE}) == len(others) + 1
+
+
+def test_parts_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "_AT_ONCE", 1)
+    assert positions_fingerprint([FIRST, SECOND]) == BEFORE

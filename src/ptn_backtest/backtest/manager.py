@@ -242,12 +242,13 @@ class BacktestManager:
         return self.perf_ledger_manager.get_perf_ledgers(portfolio_only=portfolio_only)
 
     def close(self) -> None:
-        """End what the parallel mode started; ledgers and network stay."""
+        """End what the parallel mode started, and give back second candles; ledgers and network stay."""
         self._execution.close()
+        self._give_back_seconds()
 
     @property
     def prices(self) -> PriceTable:
-        """The candles that the replay reads; of second candles those of the last leg that it read."""
+        """The candles that the replay reads; of second candles those of the leg that it is at."""
         return self.perf_ledger_manager.prices
 
     def _run_leg(self, number: int, switches: RuleSwitches) -> None:
@@ -319,10 +320,14 @@ class BacktestManager:
         if begin_ms <= after_ms and until_ms <= end_ms:
             return
         end_ms = next(leg[-1] for leg in self._legs if leg[-1] >= until_ms)
-        manager, room = self.perf_ledger_manager, self._execution.room()
-        manager.prices = self._planned.table  # gives back what the leg before had
-        manager.prices = self._planned.with_seconds(after_ms, end_ms, room)
+        self._give_back_seconds()
+        self.perf_ledger_manager.prices = self._planned.with_seconds(
+            after_ms, end_ms, self._execution.room()
+        )
         self._seconds_of = after_ms, end_ms
+
+    def _give_back_seconds(self) -> None:
+        self.perf_ledger_manager.prices, self._seconds_of = self._planned.table, (0, 0)
 
     def _built(self, batch: LedgerBatch, known: Sequence[BuiltLedgers]) -> list[BuiltLedgers]:
         """What comes of a batch; what is done when an error ends this is not done again."""

@@ -27,13 +27,15 @@ from ptn_backtest.positions.accounting import position_states, replay_orders
 from ptn_backtest.positions.columns import accounting_rules, position_columns
 from ptn_backtest.positions.order_log import LogPart, order_log
 from ptn_backtest.positions.position import Position
-from ptn_backtest.positions.recorded_orders import order_columns
+from ptn_backtest.positions.recorded_orders import order_columns, order_rows
 from ptn_backtest.prices.candles import CandleSource
 from ptn_backtest.prices.outline import PriceOutline, traded_outline
 from ptn_backtest.rulebook import Rulebook
 from ptn_backtest.sources.plagiarism import PlagiarismEvent
 
 log = logging.getLogger(__name__)
+
+_AT_ONCE = 10_000  # positions
 
 
 def run_backtest(
@@ -292,13 +294,18 @@ def plagiarism_fingerprint(events: Iterable[PlagiarismEvent]) -> str:
 def positions_fingerprint(positions: Iterable[Position]) -> str:
     """SHA-256 over what the replay uses of the positions, in order; see `docs/run-folder.md`."""
     known = list(positions)
-    orders = order_columns([position.orders for position in known])
+    # a part of them at a time, so that their orders are not all in memory a second time
+    parts = [
+        [position.orders for position in known[first : first + _AT_ONCE]]
+        for first in range(0, len(known), _AT_ONCE)
+    ]
+    uuids = [order_columns(part).uuids for part in parts]
     digest = hashlib.sha256()
     for texts in (
         [position.miner_hotkey for position in known],
         [position.position_uuid for position in known],
         [position.trade_pair.trade_pair_id for position in known],
-        orders.uuids,
+        pa.concat_arrays([pa.array([], pa.string()), *uuids]),
     ):
         encoded: Any = pa.array(texts, pa.string())
         whole = pa.ListArray.from_arrays(pa.array([0, len(encoded)], pa.int32()), encoded)
@@ -310,5 +317,7 @@ def positions_fingerprint(positions: Iterable[Position]) -> str:
     account_sizes = [position.account_size for position in known]
     digest.update(np.array(n_orders, "<i8").tobytes())
     digest.update(np.array(account_sizes, "<f8").tobytes())
-    digest.update(orders.rows.astype(orders.rows.dtype.newbyteorder("<")).tobytes())
+    for part in parts:
+        rows = order_rows(part)
+        digest.update(rows.astype(rows.dtype.newbyteorder("<")).tobytes())
     return digest.hexdigest()
