@@ -65,8 +65,8 @@ def test_stretches_of_a_table(tmp_path: Path) -> None:
     pair = TradePair.from_trade_pair_id("BTCUSD")
     table = price_table(store, [pair], {"BTCUSD": (0, 10 * MINUTE_MS)}, {})
     candles = list(zip(starts, closes, strict=True))
-    # after the first time, up to the second one
+    # from the first time on, before the second one
     found = candle_sum(table, ["BTCUSD"], 2 * MINUTE_MS, 5 * MINUTE_MS)
-    assert found == sum_of("BTCUSD minute", candles[3:6])
+    assert found == sum_of("BTCUSD minute", candles[2:5])
     assert candle_sum(table, ["BTCUSD"]) == sum_of("BTCUSD minute", candles)
     assert candle_sum(table, ["ETHUSD"]) != sum_of("BTCUSD minute", candles)

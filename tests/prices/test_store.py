@@ -310,18 +310,20 @@ from tests.prices.made_candles import JANUARY_31, table
 from ptn_backtest.prices.candles import Timespan
 from ptn_backtest.prices.store import CandleStore
 store = CandleStore(sys.argv[1])
-os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL)
+to_do = [None] * int(sys.argv[2])
+os.fsync = lambda descriptor: to_do.pop() if to_do else os.kill(os.getpid(), signal.SIGKILL)
 store.write("BTCUSD", Timespan.MINUTE, table([JANUARY_31], [5.0]))
 """
 
 
-def test_a_writer_killed_before_its_file_is_in_place_leaves_the_old_one(store):
+@pytest.mark.parametrize("n_synced", [0, 1])
+def test_a_writer_killed_before_its_file_is_in_place_leaves_the_old_one(store, n_synced):
+    """Killed when a line says what is going to change, or when the new file is beside the old one."""
     store.write("BTCUSD", MINUTE, minutes(2))
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED_IN_THE_MIDDLE, str(store.root)], env=WITH_HELPERS, check=False
-    )
+    command = [sys.executable, "-c", KILLED_IN_THE_MIDDLE, str(store.root), str(n_synced)]
+    killed = subprocess.run(command, env=WITH_HELPERS, check=False)
     assert killed.returncode == -signal.SIGKILL
-    assert len(list(store.root.rglob("*.tmp"))) == 1
+    assert len(list(store.root.rglob("*.tmp"))) == n_synced
     assert store.read("BTCUSD", MINUTE, *EVER).close.tolist() == [100.0, 101.0]
     store.write("BTCUSD", MINUTE, table([JANUARY_31], [5.0]))
     assert list(store.root.rglob("*.tmp")) == []

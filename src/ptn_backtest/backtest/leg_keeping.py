@@ -13,9 +13,11 @@ from ptn_backtest.backtest.legs import (
     StoredLedgers,
     StoredRules,
     events_digest,
+    first_changed,
     is_whole,
     legs_to_read,
     n_unchanged,
+    traded_pairs,
 )
 from ptn_backtest.backtest.network import Network
 from ptn_backtest.clock import format_time
@@ -27,6 +29,7 @@ from ptn_backtest.ledger.order_digest import orders_digests
 from ptn_backtest.ledger.states import LedgerStates
 from ptn_backtest.ledger.timelines import Traders
 from ptn_backtest.positions.columns import Ints
+from ptn_backtest.prices.changes import CandleChanges
 from ptn_backtest.prices.fingerprint import NO_CANDLES, CandleSum
 from ptn_backtest.sources.plagiarism import PlagiarismEvent
 
@@ -59,6 +62,7 @@ class LegKeeper:
         traders: orders.
         window_ms: time that checkpoints may cover.
         plagiarism: recorded events.
+        changes: of candles, as far as they are known.
         results: whether the ledgers of those who left, and what happened, are wanted too; without
             them only what further legs need is read, and `traders` need not have who left.
         legs: update times of each.
@@ -73,6 +77,7 @@ class LegKeeper:
     traders: Traders
     window_ms: int
     plagiarism: Sequence[PlagiarismEvent]
+    changes: CandleChanges
     results: bool = True
     legs: Sequence[Leg] = field(init=False)
     n_done: int = field(init=False)
@@ -87,11 +92,13 @@ class LegKeeper:
         gone: Collection[str] = ()
         if n_stored and not self.results:
             gone = self.store.standing(n_stored - 1).state.eliminations.keys()
-        self.n_done = n_unchanged(self.store, self.traders, self.plagiarism, frozenset(gone))
+        self.n_done = n_unchanged(
+            self.store, self.traders, self.plagiarism, self.changes, frozenset(gone)
+        )
         if self.n_done < n_stored and not self.results:
             raise LeaversNeeded(
-                f"orders up to {format_time(self.legs[n_stored - 1][-1])} are not those that the "
-                "stored legs were built from: all of the traders are needed"
+                f"orders or candles up to {format_time(self.legs[n_stored - 1][-1])} are not those "
+                "that the stored legs were built from: all of the traders are needed"
             )
         if (
             any(map(is_whole, range(self.n_done, len(self.legs))))
@@ -168,9 +175,12 @@ class LegKeeper:
         """What the store has of a leg's ledgers."""
         self.begun = network.lengths
         digests = self.store.digests(leg)
-        self.found = digests, self.store.notes(leg) if digests else None
-        if not digests:
+        notes = self.store.notes(leg) if digests else None
+        pairs = traded_pairs(self.traders)
+        if notes is None or first_changed(self.changes, notes, pairs) < self.legs[leg][-1]:
+            self.found = {}, None
             return []
+        self.found = digests, notes
         now, built = self._digests(leg, self.traders.hotkeys_at(batch.traders)), []
         known = {hotkey for hotkey, digest in now.items() if digests.get(hotkey) == digest}
         for added in self.store.ledgers(leg).added:
@@ -209,7 +219,11 @@ class LegKeeper:
         end_ms = self.legs[leg][-1]
         hotkeys = [*failed, *self.traders.hotkeys_at(batch.traders)]
         digests = self.left | self._digests(leg, hotkeys)
-        notes = replace(notes, plagiarism=events_digest(self.plagiarism, end_ms))
+        notes = replace(
+            notes,
+            plagiarism=events_digest(self.plagiarism, end_ms),
+            changes_known=self.changes.known,
+        )
         if (digests, notes) != self.found:
             added = [self._added(leg, batch, one) for one in built]
             ledgers = StoredLedgers(dict(sorted(digests.items())), dict(failed), added)

@@ -10,10 +10,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeAlias
 
-from ptn_backtest.clock import format_time
+from ptn_backtest.clock import NEVER_MS, format_time
 from ptn_backtest.ledger.delta import LedgerDeltas
 from ptn_backtest.ledger.order_digest import NO_ORDERS, orders_digests
 from ptn_backtest.ledger.timelines import Traders
+from ptn_backtest.prices.changes import CandleChanges
 from ptn_backtest.prices.fingerprint import NO_CANDLES, CandleSum
 from ptn_backtest.rules.events import Event
 from ptn_backtest.rules.scoring import Scores
@@ -93,12 +94,14 @@ class LegNotes:
         warnings: sentences on what it had to do without.
         planned_until_ms: end of the replay for which these warnings were made.
         plagiarism: fingerprint of the recorded plagiarism events.
+        changes_known: how far the changes of candles were known (`CandleChanges.known`).
     """
 
     candles: CandleSum | None = NO_CANDLES
     warnings: tuple[str, ...] = ()
     planned_until_ms: int = 0
     plagiarism: str = ""
+    changes_known: str = ""
 
 
 class LegStore(Protocol):
@@ -161,31 +164,38 @@ def n_unchanged(
     store: LegStore,
     traders: Traders,
     plagiarism: Sequence[PlagiarismEvent] = (),
+    changes: CandleChanges = CandleChanges(),  # noqa: B008 - it is frozen
     settled: Collection[str] = frozenset(),
 ) -> int:
-    """How many stored legs, from the first on, follow from orders and events as they are now.
+    """How many stored legs, from the first on, follow from orders, candles and events as they are now.
 
     Args:
         store: the legs.
         traders: orders.
         plagiarism: recorded events.
+        changes: of candles.
         settled: traders whose orders are taken to be those that the legs were built from.
     """
-    n_done, legs = store.n_done(), store.legs()
+    n_done, legs, pairs = store.n_done(), store.legs(), traded_pairs(traders)
     changed: list[str] = []
     # what counts is all up to a leg's end, so legs before one that holds do too
     for leg in reversed(range(n_done)):
-        stored = store.digests(leg)
+        stored, notes = store.digests(leg), store.notes(leg)
         known = {*settled, *traders.hotkeys}
         found = [h for h in changed_traders(stored, traders) if h not in settled]
+        candle_ms = first_changed(changes, notes, pairs)
         if (
             not found
-            and store.notes(leg).plagiarism == events_digest(plagiarism, legs[leg][-1])
+            and candle_ms >= legs[leg][-1]
+            and not (candle_ms == legs[leg][-1] and _closed_at_its_end(store, leg))
+            and notes.plagiarism == events_digest(plagiarism, legs[leg][-1])
             and (stored.keys() == known or not store.standing(leg).idle)
         ):
             _say_what_changed(changed, n_done - leg - 1, format_time(legs[leg][-1]))
             return leg + 1
         changed = found or changed
+        if candle_ms < NEVER_MS:
+            log.info("candles from %s on were written since", format_time(candle_ms))
     _say_what_changed(changed, n_done, "the beginning")
     return 0
 
@@ -194,6 +204,29 @@ def _say_what_changed(hotkeys: Sequence[str], n_legs: int, since: str) -> None:
     if n_legs:
         whose = ", ".join(hotkeys) or "no trader"
         log.info("%d legs are done again, from %s on; built anew: %s", n_legs, since, whose)
+
+
+def traded_pairs(traders: Traders) -> set[str]:
+    """Ids of the pairs that any of these traders has orders in."""
+    timelines = traders.timelines.values()
+    return {pair.trade_pair_id for timeline in timelines for pair in timeline.pairs}
+
+
+def first_changed(changes: CandleChanges, notes: LegNotes, pairs: Collection[str]) -> int:
+    """Start of the first candle of these pairs that was written since a leg read them, ms.
+
+    A leg looks at candles that start before its end; at one that starts there, only where a position is
+    closed at that moment, because its trader leaves.
+    """
+    first = changes.first_since(notes.changes_known)
+    return min((ms for pair, ms in first.items() if pair in pairs), default=NEVER_MS)
+
+
+def _closed_at_its_end(store: LegStore, leg: int) -> bool:
+    """Whether anybody left at the last update of a leg that is done."""
+    end_ms = store.legs()[leg][-1]
+    gone = store.standing(leg).state.eliminations.values()
+    return any(elimination.time_ms == end_ms for elimination in gone)
 
 
 def events_digest(events: Iterable[PlagiarismEvent], until_ms: int) -> str:

@@ -33,6 +33,7 @@ from ptn_backtest.ledger.timeline import build_timelines
 from ptn_backtest.ledger.timelines import Traders
 from ptn_backtest.positions.manager import PositionManager, up_to
 from ptn_backtest.prices.candles import CandleSource
+from ptn_backtest.prices.changes import CandleChanges, KnowsChanges
 from ptn_backtest.prices.fingerprint import NO_CANDLES, candle_sum
 from ptn_backtest.prices.lookup import FoundPrice, price_at
 from ptn_backtest.prices.table import PriceTable
@@ -96,7 +97,7 @@ class BacktestManager:
             plagiarism_events: recorded ones, in time order.
             watcher: told how far the ledgers are.
             store: keeps the legs that are done, and decides the update times; those that it has
-                already are not done again, except where orders changed.
+                already are not done again, except where orders or candles changed.
             results: False where only the store is to go on. Ledgers of those who left in legs that
                 are done, and what happened in them, are then not read back, and their positions are
                 not needed.
@@ -136,8 +137,10 @@ class BacktestManager:
         self.network = Network(settings, closing_price, plagiarism_events)
         self.candles_read = NO_CANDLES
         self._results = results
+        # known before candles are read: what is written from now on is a change
+        changes = candles.changes() if isinstance(candles, KnowsChanges) else CandleChanges()
         self._keeper = (
-            LegKeeper(store, traders, settings.window_ms, plagiarism_events, results)
+            LegKeeper(store, traders, settings.window_ms, plagiarism_events, changes, results)
             if store
             else None
         )
@@ -306,10 +309,11 @@ class BacktestManager:
 
     def _sum_candles(self, leg: int) -> None:
         """Count the candles of a leg, those of the legs before being counted."""
-        after_ms, until_ms = self._legs[leg - 1][-1] if leg else -NEVER_MS, self._legs[leg][-1]
-        self._read_seconds(after_ms, until_ms)
+        after_ms, end_ms = self._legs[leg - 1][-1] if leg else -NEVER_MS, self._legs[leg][-1]
+        self._read_seconds(after_ms, end_ms)
+        # a candle that starts at the end of a leg is looked at by the next one
         pairs = tuple(self.perf_ledger_manager.price_rows)
-        read = candle_sum(self.prices, pairs, after_ms, until_ms)
+        read = candle_sum(self.prices, pairs, after_ms, end_ms)
         # not the sum so far: a leg that was interrupted is done again
         self._candles_until[leg] = self._candles_until[leg - 1].plus(read)
         self.candles_read = self._candles_until[leg]

@@ -40,7 +40,8 @@ def continue_run(
 
     All orders are read, so that late and changed ones are noticed: such a trader's ledgers are built
     anew from the last stored state before the change, and the rules are applied again from there. Of
-    candles only those after that state are read; candles that changed before it are not noticed.
+    candles only those after that state are read; where earlier ones were written to the store since, all
+    ledgers are built anew from the state before them.
 
     The result is that of a run whose updates are at the same times. The first run's settings hold.
 

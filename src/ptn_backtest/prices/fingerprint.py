@@ -55,20 +55,20 @@ NO_CANDLES = CandleSum()
 
 
 def candle_sum(
-    table: PriceTable, pairs: Sequence[str], after_ms: int = -NEVER_MS, until_ms: int = NEVER_MS
+    table: PriceTable, pairs: Sequence[str], from_ms: int = -NEVER_MS, before_ms: int = NEVER_MS
 ) -> CandleSum:
-    """The candles of a table that start after one time, and up to another (ms).
+    """The candles of a table that start from one time on and before another (ms).
 
     Args:
         table: a row per pair.
         pairs: ids of the pairs, by row.
-        after_ms: none that starts at this time or before.
-        until_ms: none that starts later.
+        from_ms: none that starts before it.
+        before_ms: none that starts then or later.
     """
     total = CandleSum()
     for row, pair in zip(range(len(table.rows)), pairs, strict=True):
         for timespan in Timespan:
-            candles = candles_of(table, row, timespan).between(after_ms + 1, until_ms)
+            candles = candles_of(table, row, timespan).between(from_ms, before_ms - 1)
             name = f"{pair} {timespan.value}"
             total = total.plus(_sum_of(name, candles.start_ms, candles.close))
     return total

@@ -1,6 +1,7 @@
 """Candles on disk: a folder of Parquet files, one per trade pair, timespan and period.
 
     store.json                      what this folder is
+    changes.csv                     what was written, in this order: `changes`
     minute/BTCUSD/2025-01.parquet   minute candles by month
     second/BTCUSD/2025-01-05.parquet  second candles by day
     missing/minute/BTCUSD/2025-01.json  candles that a provider was asked for and does not have
@@ -38,6 +39,7 @@ from ptn_backtest.prices.candle_file import (
     write_file,
 )
 from ptn_backtest.prices.candles import Candles, Ranges, Timespan, Windows, merged_ranges, window
+from ptn_backtest.prices.changes import CandleChanges, noting_changes, read_changes
 from ptn_backtest.prices.known_missing import read_known_missing, write_known_missing
 from ptn_backtest.prices.periods import period_files, periods, pieces_by_period
 from ptn_backtest.prices.place import StorePath, local_folder, store_path
@@ -259,16 +261,25 @@ class CandleStore:
         names, firsts, counts = np.unique(names_of[order], return_index=True, return_counts=True)
         table = table.take(order)
         total = Written()
-        with self.writing(folder):
+        with (
+            self.writing(folder),
+            noting_changes(local_folder(self.root), trade_pair_id, timespan) as note,
+        ):
             for name, first, count in zip(names, firsts, counts, strict=True):
                 path = folder / f"{name}.parquet"
                 old = read_file(path, SCHEMA.names) if path.exists() else SCHEMA.empty_table()
-                merged, written = _merge(old, table.slice(first, count))
+                merged, written, new_ms = _merge(old, table.slice(first, count))
                 total = total.plus(written)
+                if len(new_ms):
+                    note(int(new_ms[0]), int(new_ms[-1]))
                 if written.added or written.changed:
                     write_file(path, merged)
         log.debug("%s %s: %d candles added to %s", trade_pair_id, timespan, total.added, self.root)
         return total
+
+    def changes(self) -> CandleChanges:
+        """What was written so far; versions that did not note it wrote without a line."""
+        return read_changes(self.root)
 
     def known_missing(
         self,
@@ -432,8 +443,8 @@ def _refuse(bad: NDArray[np.bool_], values: NDArray[Any], fault: str) -> None:
         raise CandleError(f"{bad.sum()} candles {fault}; the first is {values[bad.argmax()]}")
 
 
-def _merge(old: pa.Table, new: pa.Table) -> tuple[pa.Table, Written]:
-    """Both tables as one in time order; of equal times the last row counts.
+def _merge(old: pa.Table, new: pa.Table) -> tuple[pa.Table, Written, NDArray[np.int64]]:
+    """Both tables as one in time order, and the times of new closes; of equal times the last row counts.
 
     A row with the same close as the one that it replaces takes over what it does not have itself,
     so that closes alone do not wipe out highs and lows.
@@ -461,7 +472,10 @@ def _merge(old: pa.Table, new: pa.Table) -> tuple[pa.Table, Written]:
     examples = tuple(
         Change(int(times[i]), float(closes[i - 1]), float(closes[i])) for i in changed[:_N_EXAMPLES]
     )
-    return merged, Written(len(new) - n_again, n_again - n_changed, n_changed, examples)
+    other_close = ~replaces & ~np.isin(times, old["timestamp_ms"].to_numpy())
+    other_close[1:] |= replaces[1:] & (closes[1:] != closes[:-1])
+    written = Written(len(new) - n_again, n_again - n_changed, n_changed, examples)
+    return merged, written, times[other_close]
 
 
 def _by_rank(replaces: NDArray[np.bool_]) -> Iterator[NDArray[np.intp]]:

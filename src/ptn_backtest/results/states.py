@@ -30,7 +30,7 @@ from ptn_backtest.results.stored_scores import evaluations, read_scores
 from ptn_backtest.rules.standing import NetworkState
 
 STATES = "states"
-STATES_VERSION = 3
+STATES_VERSION = 4
 
 _PLAN = "plan.json"
 _NOTES = "notes.json"
@@ -113,6 +113,7 @@ class StateFolder:
             warnings=tuple(notes["warnings"]),
             planned_until_ms=notes["planned_until_ms"],
             plagiarism=notes["plagiarism"],
+            changes_known=notes["changes_known"],
         )
 
     def rules(self, leg: int) -> StoredRules:
@@ -255,6 +256,7 @@ def _write_notes(folder: Path, notes: LegNotes) -> None:
         "warnings": list(notes.warnings),
         "planned_until_ms": notes.planned_until_ms,
         "plagiarism": notes.plagiarism,
+        "changes_known": notes.changes_known,
     }
     _replace_json(folder / _NOTES, told)
 
