@@ -363,16 +363,18 @@ def test_single_updates_are_refused_where_legs_are_stored(
         opened(tmp_path, positions, candles).update(TIMES[0])
 
 
-def test_rules_that_were_interrupted_are_not_stored_by_halves(
+@pytest.mark.parametrize("stored", [True, False])
+def test_rules_that_were_interrupted_are_not_taken_for_done(
     positions: list[Position],
     candles: CandleStore,
     through: Mapping[str, Any],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    stored: bool,
 ) -> None:
-    """Whoever left in the part that was done would be missing in the leg."""
+    """Whoever left in the part that was done would be missing in the leg, or look at its end too early."""
     StateFolder.begin(tmp_path, {}, legs_of(TIMES, 10))
-    manager = opened(tmp_path, positions, candles)
+    manager = opened(tmp_path, positions, candles) if stored else month(positions, candles)
     close = manager.network.close
 
     def closing(elimination: Elimination, *rest: Any) -> None:
@@ -385,6 +387,10 @@ def test_rules_that_were_interrupted_are_not_stored_by_halves(
     monkeypatch.undo()
     with pytest.raises(ConfigError, match="make a new BacktestManager"):
         manager.run(**ALL)
+    if not stored:
+        with pytest.raises(ConfigError, match="make a new BacktestManager"):
+            manager.update(TIMES[-1], **ALL)
+        return
     again = opened(tmp_path, positions, candles)
     again.run(**ALL)
     assert all_of(again) == through

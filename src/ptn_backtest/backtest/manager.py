@@ -117,6 +117,7 @@ class BacktestManager:
         self.positions = PositionManager(up_to(positions, end_ms))
         self._watcher = watcher or NobodyWatches()
         self._done: tuple[LedgerBatch, list[BuiltLedgers]] | None = None
+        self._without_rules = False  # ledgers went on, and the rules are not yet applied to them
         self.timings: dict[str, float] = {"candles": 0.0, "ledgers": 0.0, "rules": 0.0}
         traders = Traders(
             build_timelines(
@@ -195,7 +196,8 @@ class BacktestManager:
 
         Raises:
             ConfigError: another time, as candles were read for the update times only; or the legs
-                of this replay are stored.
+                of this replay are stored; or an earlier call was interrupted while rules were
+                applied.
         """
         if self._keeper:
             raise ConfigError("this replay stores its legs: use run(), which stores them whole")
@@ -204,6 +206,7 @@ class BacktestManager:
                 f"{format_time(t_ms)} is not one of this replay's update times; hand the times that "
                 "you want to BacktestManager(..., update_times_ms=...)"
             )
+        self._refuse_halves()
         switches = RuleSwitches(run_challenge, run_elimination, run_scoring)
         batch, built = self._update_ledgers((t_ms,), switches)
         self._apply_rules(batch, built, switches)
@@ -221,24 +224,19 @@ class BacktestManager:
         a leg, of many update times, in one piece; then the rules look at what every update left. The
         outcome is that of `update` called for each time in turn.
 
-        Where it was stopped by an error, or by an interruption, calling it again goes on with the
+        Where ledgers were stopped by an error, or by an interruption, calling it again goes on with the
         traders that were not done.
 
         Raises:
             ExecutionError: workers died; the message names the trader.
-            ConfigError: an earlier run of a stored replay was interrupted while rules were applied.
+            ConfigError: an earlier call was interrupted while rules were applied.
         """
         switches = RuleSwitches(run_challenge, run_elimination, run_scoring)
         for number, leg in enumerate(self._legs):
             done_ms = self.network.state.time_ms
-            if done_ms is not None and done_ms >= leg[-1]:
-                continue
-            if self._keeper and done_ms is not None and done_ms >= leg[0]:
-                raise ConfigError(
-                    "the rules were interrupted within a leg: make a new BacktestManager, which goes "
-                    "on from its store"
-                )
-            self._run_leg(number, switches)
+            if done_ms is None or done_ms < leg[-1]:
+                self._refuse_halves()
+                self._run_leg(number, switches)
 
     def get_perf_ledgers(self, *, portfolio_only: bool = False) -> dict[str, dict[str, PerfLedger]]:
         """{hotkey: {"portfolio" or trade pair id: ledger}}, hotkeys sorted."""
@@ -253,6 +251,14 @@ class BacktestManager:
     def prices(self) -> PriceTable:
         """The candles that the replay reads; of second candles those of the leg that it is at."""
         return self.perf_ledger_manager.prices
+
+    def _refuse_halves(self) -> None:
+        """Refuse to go on where some rules were applied to the ledgers as they are now, and others not."""
+        if self._without_rules:
+            raise ConfigError(
+                "rules were interrupted between two updates: make a new BacktestManager"
+                + (", which goes on from its store" if self._keeper else "")
+            )
 
     def _run_leg(self, number: int, switches: RuleSwitches) -> None:
         leg = self._legs[number]
@@ -285,6 +291,7 @@ class BacktestManager:
             known = self._keeper.begin(leg, batch, self.network)
         built = in_order(self._built(batch, known))
         manager.keep(built)
+        self._without_rules = True
         if leg is not None and self._keeper:
             self._keeper.keep_ledgers(leg, batch, built, manager.failed, self._notes())
         took = time.perf_counter() - begun
@@ -392,6 +399,7 @@ class BacktestManager:
                 timeline = manager.timelines[hotkey]
                 self.network.close(elimination, timeline, manager.states.loss(hotkey, DRAWDOWN))
                 leavers.append(leaver)
+        self._without_rules = False
         self.timings["rules"] += time.perf_counter() - begun
         return leavers
 
