@@ -114,26 +114,27 @@ def write_run(
     with _replaced_at_once(folder) as temporary:
         info = json.dumps(_run_info(result), indent=2, allow_nan=False, ensure_ascii=False)
         (temporary / RUN_FILE).write_text(info + "\n", encoding="utf-8", newline="\n")
-        checkpoints = tables.checkpoint_table(result.ledgers)
-        slippage = slippage_logs(position_index(result.positions), result.orders)
-        for name, table in (
-            ("ledgers", tables.ledger_table(result.ledgers)),
-            ("checkpoints", checkpoints),
-            ("positions", tables.position_table(result.positions)),
-            ("rejected", tables.rejection_table(result.rejections)),
-            ("events", rule_tables.event_table(result.events)),
-            (
-                "scores",
-                rule_tables.score_table(result.scores, result.competitions, result.events),
-            ),
-            ("order_findings", rule_tables.order_finding_table(result.order_findings)),
-            ("orders", order_table(result.positions, result.orders)),
-            ("attribution", attribution_table(checkpoints, result.ledgers, slippage)),
-        ):
+        for name, table in _tables(result):
             write_table(table, temporary / f"{name}.parquet")
         if states_of is not None:
             share_states(states_of, temporary)
     return folder
+
+
+def _tables(result: RunResult) -> Iterator[tuple[str, pa.Table]]:
+    """Each table by its name, made when it is asked for: together they are larger than the result."""
+    yield "ledgers", tables.ledger_table(result.ledgers)
+    checkpoints = tables.checkpoint_table(result.ledgers)
+    yield "checkpoints", checkpoints
+    slippage = slippage_logs(position_index(result.positions), result.orders)
+    yield "attribution", attribution_table(checkpoints, result.ledgers, slippage)
+    del checkpoints, slippage
+    yield "positions", tables.position_table(result.positions)
+    yield "orders", order_table(result.positions, result.orders)
+    yield "rejected", tables.rejection_table(result.rejections)
+    yield "events", rule_tables.event_table(result.events)
+    yield "scores", rule_tables.score_table(result.scores, result.competitions, result.events)
+    yield "order_findings", rule_tables.order_finding_table(result.order_findings)
 
 
 def restore_run(folder: Path) -> None:
