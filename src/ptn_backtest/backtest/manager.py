@@ -156,7 +156,7 @@ class BacktestManager:
             self.update_times_ms,
             after_ms=self._legs[n_summed - 1][-1] if n_summed else None,
             missing_candles=missing_candles,
-            empty=self._execution.room(),
+            empty=self._execution.room(),  # until the end
         )
         self.perf_ledger_manager = PerfLedgerManager(
             settings=settings,
@@ -167,7 +167,7 @@ class BacktestManager:
         )
         if recalled.built:
             self.perf_ledger_manager.keep([recalled.built])
-        self._planned, self._seconds_of = planned, (0, 0)
+        self._planned, self._seconds_of, self._room = planned, (0, 0), self._execution.room()
         notes = recalled.notes
         self.warnings = list(notes.warnings)
         if notes.planned_until_ms != end_ms:
@@ -332,13 +332,13 @@ class BacktestManager:
             return
         end_ms = next(leg[-1] for leg in self._legs if leg[-1] >= until_ms)
         self._give_back_seconds()
-        self.perf_ledger_manager.prices = self._planned.with_seconds(
-            after_ms, end_ms, self._execution.room()
-        )
+        self._room = self._execution.room()
+        self.perf_ledger_manager.prices = self._planned.with_seconds(after_ms, end_ms, self._room)
         self._seconds_of = after_ms, end_ms
 
     def _give_back_seconds(self) -> None:
         self.perf_ledger_manager.prices, self._seconds_of = self._planned.table, (0, 0)
+        self._room.close()
 
     def _built(self, batch: LedgerBatch, known: Sequence[BuiltLedgers]) -> list[BuiltLedgers]:
         """What comes of a batch; what is done when an error ends this is not done again."""

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from enum import IntEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ptn_backtest.ledger.batch import BuiltLedgers, LedgerBatch, LedgerUpdate
 from ptn_backtest.positions.columns import Ints
-from ptn_backtest.prices.table import Empty
 
 TICKS_AT_ONCE = 1_000_000
 """What SERIAL does before it tells of it: a hundredth of a second. Larger parts take longer, because the
@@ -21,6 +21,29 @@ class ParallelizationMode(IntEnum):
     SERIAL = 0
     PYSPARK = 1
     MULTIPROCESSING = 2
+
+
+class Room(Protocol):
+    """Where arrays are made."""
+
+    def __call__(self, count: int, kind: type[np.generic]) -> NDArray[Any]:
+        """An array of so many numbers of a kind."""
+        ...
+
+    def close(self) -> None:
+        """No batch will have these arrays any more; they stay as they are for whoever has them."""
+        ...
+
+
+class OrdinaryRoom:
+    """Memory of this process."""
+
+    def __call__(self, count: int, kind: type[np.generic]) -> NDArray[Any]:
+        """As `numpy.empty`."""
+        return np.empty(count, kind)
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 class Execution(Protocol):
@@ -41,8 +64,8 @@ class Execution(Protocol):
         """
         ...
 
-    def room(self) -> Empty:
-        """Makes arrays for the prices of a batch, or of several, where the mode wants to have them."""
+    def room(self) -> Room:
+        """A new place for the prices of batches, where the mode wants to have them."""
         ...
 
     def process_ids(self) -> Sequence[int]:
@@ -63,9 +86,9 @@ class Serial:
             part = batch.part(places)
             yield BuiltLedgers(part.traders, update(part))
 
-    def room(self) -> Empty:
+    def room(self) -> Room:
         """Of this process."""
-        return np.empty
+        return OrdinaryRoom()
 
     def process_ids(self) -> Sequence[int]:
         """None."""

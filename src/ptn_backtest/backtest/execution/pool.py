@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol, TypeAlias
@@ -99,6 +99,26 @@ class _Shared:
     place: Place
 
 
+@dataclass(frozen=True, slots=True)
+class SharedRoom:
+    """Makes arrays in an arena; a `contract.Room`."""
+
+    arena: Arena
+
+    def __call__(self, count: int, kind: type[np.generic]) -> NDArray[Any]:
+        """An array of zeros."""
+        return self.arena.zeros(count, kind)
+
+    def close(self) -> None:
+        """Let the memory go with the last array in it."""
+        self.arena.close()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether units of the next map may have its arrays."""
+        return self.arena.descriptor >= 0
+
+
 @dataclass(slots=True)
 class _Worker:
     """A worker as we know it.
@@ -133,20 +153,18 @@ class WorkerPool:
         self._n_workers = n_workers
         self._workers = [_start() for _ in range(n_workers)]
         self._shared: _Shared | None = None
-        self._rooms: list[Arena] = []
+        self._rooms: list[SharedRoom] = []
         self._earlier: list[Arena] = []
 
     def process_ids(self) -> list[int]:
         """Of the workers."""
         return [worker.process.pid for worker in self._workers]
 
-    def room(self) -> Callable[[int, type[np.generic]], NDArray[Any]]:
-        """Makes arrays for units of the next map, in shared memory from the beginning.
-
-        They serve for further ones, too, as long as each of these maps has some of the room's arrays.
-        """
-        self._rooms.append(Arena(new_arena_file()))
-        return self._rooms[-1].zeros
+    def room(self) -> "SharedRoom":
+        """Makes arrays for units of further maps, in shared memory from the beginning; to be closed."""
+        self._rooms = [room for room in self._rooms if room.is_open]
+        self._rooms.append(SharedRoom(Arena(new_arena_file())))
+        return self._rooms[-1]
 
     def map(
         self,
@@ -162,8 +180,8 @@ class WorkerPool:
                 with a part of the units and with `Arena.zeros`: arrays that are made so are not
                 copied when they are given back. The last one is kept in shared memory, so that
                 handing in the same object again costs nothing.
-            units: what it is called with parts of. Arrays in a room, and those that the map before
-                this one gave, are not copied.
+            units: what it is called with parts of. Arrays in an open room, and those that the map
+                before this one gave, are not copied.
             batches: the units' numbers, in the order in which they are begun; a worker is given
                 a batch at a time.
             name_of: a unit by its name, for messages.
@@ -175,7 +193,8 @@ class WorkerPool:
             return
         self._workers += [_start() for _ in range(self._n_workers - len(self._workers))]
         shared = self._share(function)
-        others = [*self._rooms, *self._earlier][:_MOST_ARENAS]
+        rooms = [room.arena for room in self._rooms if room.is_open]
+        others = [*rooms, *self._earlier][:_MOST_ARENAS]
         given = Arena(new_arena_file())
         place = given.put(units, others)
         task = Task(shared.place, shared.number, place, 3 + len(others))
@@ -186,7 +205,6 @@ class WorkerPool:
             ).answers()
         finally:
             given.close()
-            self._leave_rooms(others[number - 1] for number, _, _ in place.arrays if number)
             self._end_task()
 
     def close(self) -> None:
@@ -195,7 +213,9 @@ class WorkerPool:
             _end(worker)
         self._workers.clear()
         self._forget_earlier()
-        self._leave_rooms(())
+        for room in self._rooms:
+            room.close()
+        self._rooms.clear()
         if self._shared is not None:
             self._shared.arena.close()
         self._shared = None
@@ -210,14 +230,6 @@ class WorkerPool:
         number = before.number + 1 if before else 1
         self._shared = _Shared(function, number, arena, arena.put(function))
         return self._shared
-
-    def _leave_rooms(self, wanted: Iterable[Arena]) -> None:
-        """Give back all rooms but these."""
-        keep = set(map(id, wanted))
-        for room in self._rooms:
-            if id(room) not in keep:
-                room.close()
-        self._rooms = [room for room in self._rooms if id(room) in keep]
 
     def _end_task(self) -> None:
         """Keep the results for the next task; who still works, because it was left, is ended."""

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ptn_backtest.backtest.execution.contract import cut_evenly
+from ptn_backtest.backtest.execution.contract import Room, cut_evenly
 from ptn_backtest.backtest.execution.pool import WorkerPool
 from ptn_backtest.ledger.batch import BuiltLedgers, LedgerBatch, LedgerUpdate
 from ptn_backtest.ledger.timelines import Traders
 from ptn_backtest.positions.columns import Ints
-from ptn_backtest.prices.table import Empty
 
 PARTS_PER_WORKER = 8
 """Enough for the last ones to end at about the same time, and few enough not to count."""
@@ -40,7 +39,7 @@ class Processes:
         for places, columns in results:
             yield BuiltLedgers(batch.traders[np.array(places)], columns)
 
-    def room(self) -> Empty:
+    def room(self) -> Room:
         """In memory that the workers share."""
         return self._pool.room()
 

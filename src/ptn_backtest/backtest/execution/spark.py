@@ -20,10 +20,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
-from ptn_backtest.backtest.execution.contract import cut_evenly
+from ptn_backtest.backtest.execution.contract import OrdinaryRoom, Room, cut_evenly
 from ptn_backtest.backtest.execution.spark_tasks import RESULT_FIELDS, Job, read_columns, run_rows
 from ptn_backtest.clock import NEVER_MS
 from ptn_backtest.errors import ExecutionError
@@ -34,7 +33,6 @@ from ptn_backtest.ledger.timelines import Traders
 from ptn_backtest.positions.columns import Ints
 from ptn_backtest.prices.candles import CandleSource, Timespan
 from ptn_backtest.prices.store import CandleStore
-from ptn_backtest.prices.table import Empty
 
 log = logging.getLogger(__name__)
 
@@ -120,9 +118,9 @@ class Spark:
             finally:
                 self._interrupt(list(running), tag)
 
-    def room(self) -> Empty:
+    def room(self) -> Room:
         """Of the driver: executors read candles themselves."""
-        return np.empty
+        return OrdinaryRoom()
 
     def process_ids(self) -> Sequence[int]:
         """None of this machine."""
