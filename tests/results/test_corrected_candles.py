@@ -11,7 +11,7 @@ import pytest
 
 from ptn_backtest.backtest.leg_keeping import LeaversNeeded
 from ptn_backtest.backtest.manager import BacktestManager
-from ptn_backtest.clock import DAY_MS, MINUTE_MS
+from ptn_backtest.clock import DAY_MS, MINUTE_MS, format_time
 from ptn_backtest.positions.position import Position
 from ptn_backtest.prices.candles import Timespan
 from ptn_backtest.prices.store import CandleStore
@@ -75,16 +75,22 @@ def ends(manager: BacktestManager) -> set[int]:
 
 @pytest.mark.parametrize("n_writes", [None, 1, 2])
 def test_legs_from_a_correction_on_are_done_again(
-    positions: list[Position], store: CandleStore, tmp_path: Path, n_writes: int | None
+    positions: list[Position],
+    store: CandleStore,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    n_writes: int | None,
 ) -> None:
     before = at_once(positions, store, tmp_path / "run")
     correct(store, CORRECTED_MS)
+    caplog.set_level("INFO")
     if n_writes is not None:
         stopped = opened(tmp_path / "run", positions, store)
         stop_after(stopped, n_writes)
         with pytest.raises(Stopped):
             stopped.run(**ALL)
     again = opened(tmp_path / "run", positions, store)
+    assert f"everybody, as candles from {format_time(CORRECTED_MS)} on were written" in caplog.text
     first = 3 if n_writes is None else 4  # the leg that was stored before the stop holds
     assert ends(again) == {leg[-1] for leg in CUT[first:]}
     assert all_of(again) == at_once(positions, store, tmp_path / "fresh")

@@ -178,6 +178,7 @@ def n_unchanged(
     """
     n_done, legs, pairs = store.n_done(), store.legs(), traded_pairs(traders)
     changed: list[str] = []
+    candles_ms = NEVER_MS
     # what counts is all up to a leg's end, so legs before one that holds do too
     for leg in reversed(range(n_done)):
         stored, notes = store.digests(leg), store.notes(leg)
@@ -191,19 +192,24 @@ def n_unchanged(
             and notes.plagiarism == events_digest(plagiarism, legs[leg][-1])
             and (stored.keys() == known or not store.standing(leg).idle)
         ):
-            _say_what_changed(changed, n_done - leg - 1, format_time(legs[leg][-1]))
+            since = format_time(legs[leg][-1])
+            _say_what_changed(changed, candles_ms, n_done - leg - 1, since)
             return leg + 1
         changed = found or changed
-        if candle_ms < NEVER_MS:
-            log.info("candles from %s on were written since", format_time(candle_ms))
-    _say_what_changed(changed, n_done, "the beginning")
+        if candle_ms < legs[leg][-1]:
+            candles_ms = min(candles_ms, candle_ms)
+    _say_what_changed(changed, candles_ms, n_done, "the beginning")
     return 0
 
 
-def _say_what_changed(hotkeys: Sequence[str], n_legs: int, since: str) -> None:
-    if n_legs:
-        whose = ", ".join(hotkeys) or "no trader"
-        log.info("%d legs are done again, from %s on; built anew: %s", n_legs, since, whose)
+def _say_what_changed(hotkeys: Sequence[str], candles_ms: int, n_legs: int, since: str) -> None:
+    if not n_legs:
+        return
+    whose = ", ".join(hotkeys) or "no trader"
+    if candles_ms < NEVER_MS:
+        from_when = "the first" if candles_ms == -NEVER_MS else format_time(candles_ms)
+        whose = f"everybody, as candles from {from_when} on were written since"
+    log.info("%d legs are done again, from %s on; built anew: %s", n_legs, since, whose)
 
 
 def traded_pairs(traders: Traders) -> set[str]:
