@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from ptn_backtest.cli.candles import candles
 from ptn_backtest.clock import MINUTE_MS, parse_time
 from ptn_backtest.errors import BacktestError, CandleError
+from ptn_backtest.prices.store import CandleStore
 from ptn_backtest.sources.bundled import bundled_candles
 
 MONDAY = parse_time("2025-01-06")
@@ -69,6 +70,26 @@ def test_errors_are_one_message_and_exit_2(tmp_path):
     assert checked.stdout == ""
     assert checked.stderr.startswith("error: no candle store at ")
     assert "Traceback" not in checked.stderr
+
+
+@pytest.mark.parametrize("had_folder", [True, False])
+def test_an_import_that_fails_leaves_no_empty_store(prices, had_folder):
+    store, path = prices
+    if had_folder:
+        store.mkdir()
+    bad = path.with_name("ETHUSD_1m.parquet")
+    bad.write_text("no parquet")
+    with pytest.raises(BacktestError):
+        invoke("import", store, bad)
+    assert not (store / "store.json").exists()
+    assert store.exists() == had_folder
+    # what came before the error stays
+    with pytest.raises(BacktestError):
+        invoke("import", store, path, bad)
+    assert CandleStore(store).pairs() == ["BTCUSD"]
+    with pytest.raises(BacktestError):
+        invoke("import", store, bad)
+    assert CandleStore(store).pairs() == ["BTCUSD"]
 
 
 def test_options_reach_the_import(tmp_path):

@@ -1,10 +1,11 @@
 """`ptn-backtest candles`: import, check, list, and the synthetic ones."""
 
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,6 +18,9 @@ from ptn_backtest.cli.store_argument import StorePlace
 from ptn_backtest.cli.tables import new_table, print_table
 from ptn_backtest.cli.times import time_option
 from ptn_backtest.clock import NEVER_MS, format_time
+
+if TYPE_CHECKING:
+    from ptn_backtest.prices.store import CandleStore
 
 SHOWN = 20
 """How many findings of a kind are listed unless told otherwise."""
@@ -99,11 +103,10 @@ def import_(
     """
     from ptn_backtest.prices.candles import Timespan  # noqa: PLC0415 - slow to import
     from ptn_backtest.prices.importing import import_candles  # noqa: PLC0415
-    from ptn_backtest.prices.store import CandleStore  # noqa: PLC0415
 
-    with _progress("importing candles") as bar:
+    with _store_to_fill(store) as opened, _progress("importing candles") as bar:
         report = import_candles(
-            CandleStore.create(store),
+            opened,
             files,
             trade_pair_id=pair,
             timespan=Timespan(timespan) if timespan else None,
@@ -115,6 +118,23 @@ def import_(
         print_document(report.to_dict())
     else:
         print_import(report)
+
+
+@contextmanager
+def _store_to_fill(place: Path) -> "Iterator[CandleStore]":
+    """The store, made where it is missing; after an error none is left that has no candles."""
+    from ptn_backtest.prices.store import CandleStore  # noqa: PLC0415 - slow to import
+
+    was_there, had_folder = (place / "store.json").exists(), place.exists()
+    opened = CandleStore.create(place)
+    try:
+        yield opened
+    except BaseException:
+        if not was_there and not opened.pairs():
+            (place / "store.json").unlink(missing_ok=True)
+            if not had_folder:
+                shutil.rmtree(place, ignore_errors=True)
+        raise
 
 
 @candles.command("check")
