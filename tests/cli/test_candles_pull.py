@@ -250,3 +250,12 @@ def test_compare_shows_where_stores_differ(server, tmp_path):
     same = run(server, "candles", "compare", tmp_path / "a", tmp_path / "b", *tolerant)
     assert same.returncode == 0
     assert "no two of 45 closes differ by more than 2.000%" in same.stdout
+
+
+def test_a_pull_that_fails_leaves_no_empty_store(server, tmp_path):
+    server.faults = ["401"]
+    store = tmp_path / "prices"
+    refused = pull(server, store, "--pairs", "BTCUSD", *DAY, "--provider", "massive")
+    assert refused.returncode != 0
+    assert server.paths
+    assert not store.exists()

@@ -1,11 +1,10 @@
 """`ptn-backtest candles`: import, check, list, and the synthetic ones."""
 
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -14,13 +13,11 @@ from ptn_backtest.cli.candles_output import print_check, print_import
 from ptn_backtest.cli.candles_pull import pull
 from ptn_backtest.cli.candles_pull_quotes import pull_quotes
 from ptn_backtest.cli.documents import print_document
+from ptn_backtest.cli.pulling import store_to_fill
 from ptn_backtest.cli.store_argument import StorePlace
 from ptn_backtest.cli.tables import new_table, print_table
 from ptn_backtest.cli.times import time_option
 from ptn_backtest.clock import NEVER_MS, format_time
-
-if TYPE_CHECKING:
-    from ptn_backtest.prices.store import CandleStore
 
 SHOWN = 20
 """How many findings of a kind are listed unless told otherwise."""
@@ -104,7 +101,7 @@ def import_(
     from ptn_backtest.prices.candles import Timespan  # noqa: PLC0415 - slow to import
     from ptn_backtest.prices.importing import import_candles  # noqa: PLC0415
 
-    with _store_to_fill(store) as opened, _progress("importing candles") as bar:
+    with store_to_fill(store) as opened, _progress("importing candles") as bar:
         report = import_candles(
             opened,
             files,
@@ -118,23 +115,6 @@ def import_(
         print_document(report.to_dict())
     else:
         print_import(report)
-
-
-@contextmanager
-def _store_to_fill(place: Path) -> "Iterator[CandleStore]":
-    """The store, made where it is missing; after an error none is left that has no candles."""
-    from ptn_backtest.prices.store import CandleStore  # noqa: PLC0415 - slow to import
-
-    was_there, had_folder = (place / "store.json").exists(), place.exists()
-    opened = CandleStore.create(place)
-    try:
-        yield opened
-    except BaseException:
-        if not was_there and not opened.pairs():
-            (place / "store.json").unlink(missing_ok=True)
-            if not had_folder:
-                shutil.rmtree(place, ignore_errors=True)
-        raise
 
 
 @candles.command("check")

@@ -18,6 +18,7 @@ from ptn_backtest.cli.pulling import (
     now_ms,
     progress,
     rate_option,
+    store_to_fill,
     yes_option,
 )
 from ptn_backtest.cli.store_argument import StorePlace
@@ -129,7 +130,6 @@ def pull(
     from ptn_backtest.prices.providers.opening import open_providers  # noqa: PLC0415
     from ptn_backtest.prices.providers.planning import plan  # noqa: PLC0415
     from ptn_backtest.prices.providers.pulling import pull as bring  # noqa: PLC0415
-    from ptn_backtest.prices.store import CandleStore  # noqa: PLC0415
 
     _check_options(source, pairs, start, mapping)
     now = now_ms()
@@ -158,10 +158,8 @@ def pull(
         return
     n_requests = sum(sum(each.n_requests.values()) for each in planned)
     begin(n_requests, yes=yes)
-    with progress(n_requests, "candles") as advance:
-        report = bring(
-            CandleStore.create(store), wants, chosen, now_ms=now, rates=rates, progress=advance
-        )
+    with store_to_fill(store) as opened, progress(n_requests, "candles") as advance:
+        report = bring(opened, wants, chosen, now_ms=now, rates=rates, progress=advance)
     if as_json:
         print_document({"plan": _plan_document(planned), **report.to_dict()})
     else:

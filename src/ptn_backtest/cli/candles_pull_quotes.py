@@ -18,6 +18,7 @@ from ptn_backtest.cli.pulling import (
     now_ms,
     progress,
     rate_option,
+    store_to_fill,
     yes_option,
 )
 from ptn_backtest.cli.store_argument import StorePlace
@@ -101,7 +102,6 @@ def pull_quotes(
     from ptn_backtest.prices.providers.opening import open_quote_providers  # noqa: PLC0415
     from ptn_backtest.prices.providers.quote_pulling import plan_quotes  # noqa: PLC0415
     from ptn_backtest.prices.providers.quote_pulling import pull_quotes as bring  # noqa: PLC0415
-    from ptn_backtest.prices.store import CandleStore  # noqa: PLC0415
 
     now = now_ms()
     chosen = open_quote_providers(providers, os.environ, key_file=key_file, only_plan=dry_run)
@@ -121,10 +121,8 @@ def pull_quotes(
         return
     n_requests = sum(each.n_to_ask for each in planned)
     begin(n_requests, yes=yes)
-    with progress(n_requests, "quotes") as advance:
-        report = bring(
-            CandleStore.create(store), wants, chosen, now_ms=now, rates=rates, progress=advance
-        )
+    with store_to_fill(store) as opened, progress(n_requests, "quotes") as advance:
+        report = bring(opened, wants, chosen, now_ms=now, rates=rates, progress=advance)
     if as_json:
         print_document({"plan": _plan_document(planned), **report.to_dict()})
     else:

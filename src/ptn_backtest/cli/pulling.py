@@ -1,4 +1,4 @@
-"""What the commands that ask providers have in common."""
+"""What the commands that fill a store of candles have in common."""
 
 import sys
 from contextlib import contextmanager
@@ -48,6 +48,27 @@ def as_it_is(store: Path) -> "Iterator[CandleStore]":
         return
     with tempfile.TemporaryDirectory() as empty:
         yield CandleStore.create(empty)
+
+
+@contextmanager
+def store_to_fill(place: Path) -> "Iterator[CandleStore]":
+    """The store, made where it is missing; after an error none is left that holds nothing."""
+    import shutil  # noqa: PLC0415
+
+    from ptn_backtest.prices.store import CandleStore  # noqa: PLC0415 - slow to import
+
+    was_there, had_folder = (place / "store.json").exists(), place.exists()
+    opened = CandleStore.create(place)
+    try:
+        yield opened
+    except BaseException:
+        # candles, quotes, or what a provider is known to lack
+        holds_any = any(any(place.rglob(name)) for name in ("*.parquet", "*[0-9].json"))
+        if not was_there and not holds_any:
+            (place / "store.json").unlink(missing_ok=True)
+            if not had_folder:
+                shutil.rmtree(place, ignore_errors=True)
+        raise
 
 
 def now_ms() -> int:
