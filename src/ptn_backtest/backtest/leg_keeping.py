@@ -17,7 +17,6 @@ from ptn_backtest.backtest.legs import (
     is_whole,
     legs_to_read,
     n_unchanged,
-    traded_pairs,
 )
 from ptn_backtest.backtest.network import Network
 from ptn_backtest.clock import format_time
@@ -176,8 +175,7 @@ class LegKeeper:
         self.begun = network.lengths
         digests = self.store.digests(leg)
         notes = self.store.notes(leg) if digests else None
-        pairs = traded_pairs(self.traders)
-        if notes is None or first_changed(self.changes, notes, pairs) < self.legs[leg][-1]:
+        if notes is None or first_changed(self.changes, notes, self.traders) < self.legs[leg][-1]:
             self.found = {}, None
             return []
         self.found = digests, notes

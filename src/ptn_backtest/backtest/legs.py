@@ -176,7 +176,7 @@ def n_unchanged(
         changes: of candles.
         settled: traders whose orders are taken to be those that the legs were built from.
     """
-    n_done, legs, pairs = store.n_done(), store.legs(), traded_pairs(traders)
+    n_done, legs = store.n_done(), store.legs()
     changed: list[str] = []
     candles_ms = NEVER_MS
     # what counts is all up to a leg's end, so legs before one that holds do too
@@ -184,11 +184,10 @@ def n_unchanged(
         stored, notes = store.digests(leg), store.notes(leg)
         known = {*settled, *traders.hotkeys}
         found = [h for h in changed_traders(stored, traders) if h not in settled]
-        candle_ms = first_changed(changes, notes, pairs)
+        candle_ms = first_changed(changes, notes, traders)
         if (
             not found
-            and candle_ms >= legs[leg][-1]
-            and not (candle_ms == legs[leg][-1] and _closed_at_its_end(store, leg))
+            and _holds_without(candle_ms, store, leg)
             and notes.plagiarism == events_digest(plagiarism, legs[leg][-1])
             and (stored.keys() == known or not store.standing(leg).idle)
         ):
@@ -212,27 +211,24 @@ def _say_what_changed(hotkeys: Sequence[str], candles_ms: int, n_legs: int, sinc
     log.info("%d legs are done again, from %s on; built anew: %s", n_legs, since, whose)
 
 
-def traded_pairs(traders: Traders) -> set[str]:
-    """Ids of the pairs that any of these traders has orders in."""
-    timelines = traders.timelines.values()
-    return {pair.trade_pair_id for timeline in timelines for pair in timeline.pairs}
-
-
-def first_changed(changes: CandleChanges, notes: LegNotes, pairs: Collection[str]) -> int:
-    """Start of the first candle of these pairs that was written since a leg read them, ms.
-
-    A leg looks at candles that start before its end; at one that starts there, only where a position is
-    closed at that moment, because its trader leaves.
-    """
+def first_changed(changes: CandleChanges, notes: LegNotes, traders: Traders) -> int:
+    """Start of the first candle of a traded pair that was written since a leg read candles, ms."""
     first = changes.first_since(notes.changes_known)
-    return min((ms for pair, ms in first.items() if pair in pairs), default=NEVER_MS)
+    traded = (ms for pair, ms in first.items() if pair in traders.trade_pair_ids)
+    return min(traded, default=NEVER_MS)
 
 
-def _closed_at_its_end(store: LegStore, leg: int) -> bool:
-    """Whether anybody left at the last update of a leg that is done."""
+def _holds_without(candle_ms: int, store: LegStore, leg: int) -> bool:
+    """Whether a leg that is done looked at no candle that starts at a time or later.
+
+    It looks at those that start before its end; at one that starts there, only where a position was
+    closed at that moment, because its trader left.
+    """
     end_ms = store.legs()[leg][-1]
+    if candle_ms != end_ms:
+        return candle_ms > end_ms
     gone = store.standing(leg).state.eliminations.values()
-    return any(elimination.time_ms == end_ms for elimination in gone)
+    return all(elimination.time_ms != end_ms for elimination in gone)
 
 
 def events_digest(events: Iterable[PlagiarismEvent], until_ms: int) -> str:

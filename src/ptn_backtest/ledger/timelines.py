@@ -51,6 +51,12 @@ class Traders:
         """All orders."""
         return joined(list(self.timelines.values()))
 
+    @cached_property
+    def trade_pair_ids(self) -> frozenset[str]:
+        """The pairs that anybody has orders in."""
+        timelines = self.timelines.values()
+        return frozenset(pair.trade_pair_id for timeline in timelines for pair in timeline.pairs)
+
     def hotkeys_at(self, places: Ints) -> list[str]:
         """The hotkeys of some traders."""
         return [self.hotkeys[place] for place in places.tolist()]

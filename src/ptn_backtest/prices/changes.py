@@ -9,11 +9,11 @@ too few.
 import os
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from ptn_backtest.clock import NEVER_MS
 from ptn_backtest.prices.candle_file import sync
@@ -72,12 +72,8 @@ class KnowsChanges(Protocol):
         ...
 
 
-class Noting(Protocol):
-    """Notes that candles of a file are going to change."""
-
-    def __call__(self, first_ms: int, last_ms: int) -> None:
-        """Have the line on disk."""
-        ...
+Noting: TypeAlias = Callable[[int, int], None]
+"""Has a line on disk: candles of a file, from this start to that, are going to change."""
 
 
 def read_changes(root: StorePath) -> CandleChanges:

@@ -160,9 +160,8 @@ class WorkerPool:
         """Of the workers."""
         return [worker.process.pid for worker in self._workers]
 
-    def room(self) -> "SharedRoom":
+    def room(self) -> SharedRoom:
         """Makes arrays for units of further maps, in shared memory from the beginning; to be closed."""
-        self._rooms = [room for room in self._rooms if room.is_open]
         self._rooms.append(SharedRoom(Arena(new_arena_file())))
         return self._rooms[-1]
 
@@ -193,8 +192,8 @@ class WorkerPool:
             return
         self._workers += [_start() for _ in range(self._n_workers - len(self._workers))]
         shared = self._share(function)
-        rooms = [room.arena for room in self._rooms if room.is_open]
-        others = [*rooms, *self._earlier][:_MOST_ARENAS]
+        self._rooms = [room for room in self._rooms if room.is_open]
+        others = [*(room.arena for room in self._rooms), *self._earlier][:_MOST_ARENAS]
         given = Arena(new_arena_file())
         place = given.put(units, others)
         task = Task(shared.place, shared.number, place, 3 + len(others))
