@@ -8,6 +8,7 @@ import hashlib
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple, Protocol, TypeAlias
 
 from ptn_backtest.clock import NEVER_MS, format_time
@@ -154,10 +155,15 @@ def is_whole(leg: int) -> bool:
 
 
 def cut_into_legs(times_ms: Sequence[int], n_updates: int = LEG_UPDATES) -> tuple[Leg, ...]:
-    """Update times in legs of so many."""
-    return tuple(
-        tuple(times_ms[first : first + n_updates]) for first in range(0, len(times_ms), n_updates)
-    )
+    """Update times in legs of so many; a last one that would be alone is put to the leg before it.
+
+    So whole months, which have an update more than days, end without a leg that does next to nothing.
+    """
+    firsts = list(range(0, len(times_ms), n_updates))
+    if n_updates > 1 and len(times_ms) > 1 and len(times_ms) % n_updates == 1:
+        firsts.pop()
+    bounds = [*firsts, len(times_ms)]
+    return tuple(tuple(times_ms[first:end]) for first, end in pairwise(bounds))
 
 
 def n_unchanged(
