@@ -108,7 +108,7 @@ class LegKeeper:
                 "are needed"
             )
 
-    def summed(self) -> tuple[int, CandleSum]:
+    def counted(self) -> tuple[int, CandleSum]:
         """How many of the done legs have a fingerprint of their candles, and that fingerprint."""
         for n_legs in range(self.n_done, 0, -1):
             candles = self.store.notes(n_legs - 1).candles

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from ptn_backtest.backtest.execution import ParallelizationMode, check_mode, open_execution
+from ptn_backtest.backtest.leg_candles import LegCandles
 from ptn_backtest.backtest.leg_keeping import LegKeeper, Recalled
 from ptn_backtest.backtest.legs import Leg, LegNotes, LegStore, cut_into_legs
 from ptn_backtest.backtest.network import Network, RuleSwitches
@@ -34,7 +35,7 @@ from ptn_backtest.ledger.timelines import Traders
 from ptn_backtest.positions.manager import PositionManager, up_to
 from ptn_backtest.prices.candles import CandleSource
 from ptn_backtest.prices.changes import CandleChanges, KnowsChanges
-from ptn_backtest.prices.fingerprint import NO_CANDLES, candle_sum
+from ptn_backtest.prices.fingerprint import NO_CANDLES
 from ptn_backtest.prices.lookup import FoundPrice, price_at
 from ptn_backtest.prices.table import PriceTable
 from ptn_backtest.sources.plagiarism import PlagiarismEvent
@@ -136,7 +137,6 @@ class BacktestManager:
             return price_at(candles, trade_pair_id, t_ms, lookback_ms)
 
         self.network = Network(settings, closing_price, plagiarism_events)
-        self.candles_read = NO_CANDLES
         self._results = results
         # known before candles are read: what is written from now on is a change
         changes = candles.changes() if isinstance(candles, KnowsChanges) else CandleChanges()
@@ -147,14 +147,14 @@ class BacktestManager:
         )
         recalled = self._keeper.recall(self.network) if self._keeper else Recalled()
         self.n_legs_before = self._keeper.n_done if self._keeper else 0
-        n_summed = self.n_legs_before
+        n_counted, self.candles_read = self.n_legs_before, NO_CANDLES
         if self._keeper and results:
-            n_summed, self.candles_read = self._keeper.summed()
+            n_counted, self.candles_read = self._keeper.counted()
         planned = plan_prices(
             traders.timelines,
             candles,
             self.update_times_ms,
-            after_ms=self._legs[n_summed - 1][-1] if n_summed else None,
+            after_ms=self._legs[n_counted - 1][-1] if n_counted else None,
             missing_candles=missing_candles,
             empty=self._execution.room(),  # until the end
         )
@@ -167,15 +167,15 @@ class BacktestManager:
         )
         if recalled.built:
             self.perf_ledger_manager.keep([recalled.built])
-        self._planned, self._seconds_of, self._room = planned, (0, 0), self._execution.room()
+        counted = n_counted, self.candles_read
+        self._candles = LegCandles(planned, self._legs, self._execution.room, counted)
         notes = recalled.notes
         self.warnings = list(notes.warnings)
         if notes.planned_until_ms != end_ms:
             self.warnings += [each for each in planned.warnings if each not in self.warnings]
-        self._candles_until = {n_summed - 1: self.candles_read}
-        for leg in range(n_summed, self.n_legs_before):
-            self._sum_candles(leg)
-        if self._keeper and n_summed < self.n_legs_before:
+        for leg in range(n_counted, self.n_legs_before):
+            self.candles_read = self._candles.count(leg)
+        if self._keeper and n_counted < self.n_legs_before:
             self._keeper.keep_notes(replace(notes, candles=self.candles_read))
 
     def update(
@@ -245,7 +245,7 @@ class BacktestManager:
     def close(self) -> None:
         """End what the parallel mode started, and give back second candles; ledgers and network stay."""
         self._execution.close()
-        self._give_back_seconds()
+        self.perf_ledger_manager.prices = self._candles.give_back()
 
     @property
     def prices(self) -> PriceTable:
@@ -273,6 +273,8 @@ class BacktestManager:
                 self.perf_ledger_manager.states,
                 run_challenge=switches.run_challenge,
             )
+        # before those of the next leg are read: two legs of them would be the most that memory holds
+        self.perf_ledger_manager.prices = self._candles.give_back()
 
     def _update_ledgers(
         self, times_ms: Leg, switches: RuleSwitches, leg: int | None = None
@@ -308,37 +310,12 @@ class BacktestManager:
     def _bring_candles(self, until_ms: int, leg: int | None) -> None:
         """Have the candles of the updates up to a time; of a leg, also count them."""
         begun = time.perf_counter()
-        done_ms = self.network.state.time_ms
-        self._read_seconds(-NEVER_MS if done_ms is None else done_ms, until_ms)
         if leg is not None and self._results:
-            self._sum_candles(leg)
+            self.candles_read = self._candles.count(leg)
+        done_ms = self.network.state.time_ms
+        after_ms = -NEVER_MS if done_ms is None else done_ms
+        self.perf_ledger_manager.prices = self._candles.bring(after_ms, until_ms)
         self.timings["candles"] += time.perf_counter() - begun
-
-    def _sum_candles(self, leg: int) -> None:
-        """Count the candles of a leg, those of the legs before being counted."""
-        after_ms, end_ms = self._legs[leg - 1][-1] if leg else -NEVER_MS, self._legs[leg][-1]
-        self._read_seconds(after_ms, end_ms)
-        # a candle that starts at the end of a leg is looked at by the next one
-        pairs = tuple(self.perf_ledger_manager.price_rows)
-        read = candle_sum(self.prices, pairs, after_ms, end_ms)
-        # not the sum so far: a leg that was interrupted is done again
-        self._candles_until[leg] = self._candles_until[leg - 1].plus(read)
-        self.candles_read = self._candles_until[leg]
-
-    def _read_seconds(self, after_ms: int, until_ms: int) -> None:
-        """Have the second candles of the updates after a time and up to another, and of that one's leg."""
-        begin_ms, end_ms = self._seconds_of
-        if begin_ms <= after_ms and until_ms <= end_ms:
-            return
-        end_ms = next(leg[-1] for leg in self._legs if leg[-1] >= until_ms)
-        self._give_back_seconds()
-        self._room = self._execution.room()
-        self.perf_ledger_manager.prices = self._planned.with_seconds(after_ms, end_ms, self._room)
-        self._seconds_of = after_ms, end_ms
-
-    def _give_back_seconds(self) -> None:
-        self.perf_ledger_manager.prices, self._seconds_of = self._planned.table, (0, 0)
-        self._room.close()
 
     def _built(self, batch: LedgerBatch, known: Sequence[BuiltLedgers]) -> list[BuiltLedgers]:
         """What comes of a batch; what is done when an error ends this is not done again."""
