@@ -25,7 +25,8 @@ from ptn_backtest.prices.candles import (
     read_around,
 )
 from ptn_backtest.prices.coverage import require_candles
-from ptn_backtest.prices.table import Empty, PriceTable, candles_of, price_table, with_candles
+from ptn_backtest.prices.places import Empty
+from ptn_backtest.prices.table import PriceTable, candles_of, price_table, with_candles
 from ptn_backtest.trade_pairs import TradePair
 
 

@@ -5,6 +5,7 @@ without candles costs nothing but its entry, so that an index grows with candles
 and a place is found by three look-ups, without a search.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -25,6 +26,9 @@ _PAGE = 64 * _SLOTS
 _Times: TypeAlias = NDArray[np.int64]
 _Rows: TypeAlias = NDArray[np.void]
 
+Empty: TypeAlias = Callable[[int, type[np.generic]], NDArray[Any]]
+"""As `numpy.empty`: an array of so many numbers of a kind, which may lie where others read it."""
+
 
 class Index(NamedTuple):
     """The places of several pairs' candles of one length.
@@ -41,13 +45,16 @@ class Index(NamedTuple):
     slots: _Rows
 
 
-def index_candles(times_ms: _Times, ends: NDArray[np.int64], step_ms: int) -> Index:
+def index_candles(
+    times_ms: _Times, ends: NDArray[np.int64], step_ms: int, empty: Empty = np.empty
+) -> Index:
     """Index the candles of several pairs.
 
     Args:
         times_ms: starts of all candles; of each pair ascending, multiples of the step.
         ends: where each pair's candles end.
         step_ms: length of a candle, a minute or a second.
+        empty: makes the array of slots, which is large.
     """
     page_ms = step_ms * _PAGE
     begins = np.concatenate(([0], ends)).astype(np.int64)[:-1]
@@ -67,7 +74,9 @@ def index_candles(times_ms: _Times, ends: NDArray[np.int64], step_ms: int) -> In
         parts.append(pages)
     last = np.append(first[1:], n_pages)[: len(first)]
     pages = np.concatenate([*parts, np.zeros(0, dtype=PAGE)])
-    index = Index(first, last - 1, zero, pages, np.zeros(n_slots, dtype=SLOT))
+    slots = empty(n_slots * (SLOT.itemsize // 8), np.int64)
+    slots[:] = 0
+    index = Index(first, last - 1, zero, pages, slots.view(SLOT))
     for i, (begin, end) in enumerate(zip(begins.tolist(), ends.tolist(), strict=True)):
         _set_bits(index, i, times_ms[begin:end], step_ms)
     _count_before(index.slots)

@@ -1,7 +1,7 @@
 """Candles of many pairs as one table, the shape in which the kernel reads them."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from ptn_backtest.prices.candles import (
     read_around,
     window,
 )
-from ptn_backtest.prices.places import Index, index_candles
+from ptn_backtest.prices.places import Empty, Index, index_candles
 from ptn_backtest.sessions import session_edges
 from ptn_backtest.trade_pairs import TradePair
 
@@ -44,9 +44,6 @@ _NO_TIMES = np.empty(0, dtype=np.int64)
 
 _Times: TypeAlias = NDArray[np.int64]
 _Closes: TypeAlias = NDArray[np.float64]
-
-Empty: TypeAlias = Callable[[int, type[np.generic]], NDArray[Any]]
-"""As `numpy.empty`: an array of so many numbers of a kind, which may lie where others read it."""
 
 
 class PriceTable(NamedTuple):
@@ -119,7 +116,7 @@ def with_candles(
         timespan: length of the candles.
         source: where they are.
         windows: {trade pair id: when a candle may start that will be asked for}, by row.
-        empty: makes an array of so many numbers of a kind, of which only the first may be written to.
+        empty: makes the large arrays; of one, only the first numbers may be written to.
     """
     # each file searches in both columns, which stand together in memory like this
     wanted = {pair: np.asfortranarray(mine) for pair, mine in windows.items()}
@@ -131,7 +128,7 @@ def with_candles(
         ends.append(len(gathered))
     candles, rows = gathered.candles(), table.rows.copy()
     _place(rows, timespan.value, ends)
-    index = index_candles(candles.start_ms, np.array(ends, dtype=np.int64), timespan.ms)
+    index = index_candles(candles.start_ms, np.array(ends, dtype=np.int64), timespan.ms, empty)
     times_ms, closes = candles.start_ms, candles.close
     if timespan is Timespan.MINUTE:
         return table._replace(rows=rows, minute_ms=times_ms, minute_close=closes, minutes=index)

@@ -68,6 +68,11 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
+class Rest:
+    """What a worker is told after a task: it gives back what it had of it while nobody waits."""
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """What a worker is given: numbers of units."""
 
@@ -241,6 +246,9 @@ class WorkerPool:
             if worker.in_hand:
                 _end(worker)
                 self._workers.remove(worker)
+                continue
+            with contextlib.suppress(OSError):  # a dead one is noticed in the next task
+                worker.line.send(Rest())
 
     def _forget_earlier(self) -> None:
         for arena in self._earlier:

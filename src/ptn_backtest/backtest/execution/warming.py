@@ -29,7 +29,7 @@ class _NoCandles:
 
 
 def warm_up() -> None:
-    """Build the ledger of one order; of many processes without compiled code, one compiles."""
+    """Build the ledger of one order, and go on with it; of many processes without compiled code, one compiles."""
     dispatcher: Any = run_updates
     folder = Path(dispatcher.stats.cache_path)
     if any(folder.glob("kernel.run_updates*.nbi")):
@@ -44,6 +44,9 @@ def _build_one() -> None:
     pair = TradePair.from_trade_pair_id("BTCUSD")
     order = Order("order", OrderType.LONG, 0.1, 100.0, _NOON_MS)
     timeline = build_timeline([Position("trader", "position", pair, _NOON_MS, (order,))])
-    ranges = {pair.trade_pair_id: (_NOON_MS, _NOON_MS + MINUTE_MS)}
+    ranges = {pair.trade_pair_id: (_NOON_MS, _NOON_MS + 2 * MINUTE_MS)}
     prices = price_table(_NoCandles(), [pair], ranges)
-    update_ledgers(timeline, prices, {pair.trade_pair_id: 0}, [_NOON_MS + MINUTE_MS])
+    rows = {pair.trade_pair_id: 0}
+    begun = update_ledgers(timeline, prices, rows, [_NOON_MS + MINUTE_MS])
+    # going on from a state is compiled code of its own
+    update_ledgers(timeline, prices, rows, [_NOON_MS + 2 * MINUTE_MS], begun)

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from ptn_backtest.backtest.execution.arena import Arena
-from ptn_backtest.backtest.execution.pool import Answer, Batch, PartFunction, Task, Units
+from ptn_backtest.backtest.execution.pool import Answer, Batch, PartFunction, Rest, Task, Units
 from ptn_backtest.backtest.execution.warming import warm_up
 
 
@@ -33,10 +33,12 @@ def _work(line: "Connection[Any, Any]", channel: socket.socket) -> None:
     arenas: list[Arena] = []
     while True:
         message = line.recv()
-        if isinstance(message, Task):
+        if isinstance(message, Rest):
             units = None
             for arena in arenas:
                 arena.close()
+            arenas = []
+        elif isinstance(message, Task):
             _, descriptors, _, _ = socket.recv_fds(channel, 1, message.n_arenas)
             arenas = [Arena(descriptor) for descriptor in descriptors]
             if message.function_number != known:
