@@ -2,7 +2,8 @@
 
 Per database: the drivers' own fetch of the same columns (ADBC for SQLite and PostgreSQL, connectorx
 for MariaDB; both tables, no order, nothing done with them), our loading of the same rows
-(`read_table`), the conversion to positions, and reading row by row. Ratios are the figures,
+(`read_table`), the same by the plain driver, which is there without the extra `bulk`, the conversion to
+positions, and reading row by row. Ratios are the figures,
 machines are noisy. A process of its own tells the peak memory. That all ways give the same values is
 seen to before anything is printed.
 
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from uuid import UUID
 
 import numpy as np
@@ -32,6 +34,7 @@ from sqlalchemy.pool import NullPool
 
 from ptn_backtest.positions.conversion import convert
 from ptn_backtest.sources.database import DatabasePositionOrderSource
+from ptn_backtest.sources.database.bulk import BulkReader, NotInBulk
 from ptn_backtest.sources.database.mapping import OUR_SCHEMA, mapped_columns
 from ptn_backtest.sources.database.schema import ORDERS, POSITIONS, create_schema
 from ptn_backtest.sources.record_table import RecordTable
@@ -141,6 +144,7 @@ class Timing:
     orders: int
     raw_s: float
     load_s: float
+    plain_s: float
     convert_s: float
     rows_s: float | None
     peak_mb: float
@@ -155,7 +159,7 @@ def measure(url: str, repeats: int, clock: str, *, rows_too: bool) -> Timing:
     """
     source, parsed = DatabasePositionOrderSource(url), sqlalchemy.make_url(url)
     where, now = source.describe(), CLOCKS[clock]
-    raw, load, converting = [], [], []
+    raw, load, plain, converting = [], [], [], []
     for repeat in range(repeats):
         seconds, fetched = timed(lambda: raw_fetch(parsed), now)
         raw.append(seconds)
@@ -167,6 +171,11 @@ def measure(url: str, repeats: int, clock: str, *, rows_too: bool) -> Timing:
             raise SystemExit(f"{where} was not read as columns; see docs/loading.md")
         if not repeat:
             refuse_differences(where, fetched, table)
+        seconds, by_plain_driver = timed(lambda: read_plainly(source), now)
+        plain.append(seconds)
+        if by_plain_driver is None or convert(by_plain_driver) != convert(table):
+            raise SystemExit(f"{where}: the plain driver gives other positions")
+        del by_plain_driver
         seconds, conversion = timed(lambda: convert(table), now)  # noqa: B023 - called at once
         converting.append(seconds)
     rows_s = None
@@ -180,10 +189,17 @@ def measure(url: str, repeats: int, clock: str, *, rows_too: bool) -> Timing:
         conversion.counts["orders"],
         min(raw),
         min(load),
+        min(plain),
         min(converting),
         rows_s,
         **memory,
     )
+
+
+def read_plainly(source: DatabasePositionOrderSource) -> RecordTable | None:
+    """Columns as they are read where the extra `bulk` is not installed."""
+    with patch.object(BulkReader, "fetch", side_effect=NotInBulk("not measured now")):
+        return source.read_table()
 
 
 def refuse_differences(where: str, fetched: list[Any], table: RecordTable) -> None:
@@ -293,7 +309,7 @@ def show(timing: Timing) -> None:
     rows = f"{timing.rows_s:>9.2f}s" if timing.rows_s is not None else " " * 10
     print(
         f"{timing.database:<12}{timing.orders:>10,}{timing.raw_s:>8.2f}s{timing.load_s:>8.2f}s"
-        f"{timing.load_s / timing.raw_s:>7.2f}{timing.convert_s:>8.2f}s{both:>13.2f}s{rows}"
+        f"{timing.load_s / timing.raw_s:>7.2f}{timing.plain_s:>8.2f}s{timing.convert_s:>8.2f}s{both:>13.2f}s{rows}"
         f"{timing.result_mb:>8.0f} MB{timing.peak_mb:>8.0f} MB"
     )
 
@@ -311,8 +327,8 @@ def main() -> None:
     if options.memory:
         print_memory()
         return
-    heads = ("orders", "raw", "load", "ratio", "convert", "both per 100k", "by rows")
-    print(f"{'database':<12}{'{:>10}{:>9}{:>9}{:>7}{:>9}{:>14}{:>10}'.format(*heads)}", end="")
+    heads = ("orders", "raw", "load", "ratio", "plain", "convert", "both per 100k", "by rows")
+    print(f"{'database':<12}{'{:>10}{:>9}{:>9}{:>7}{:>9}{:>9}{:>14}{:>10}'.format(*heads)}", end="")
     print(f"{'result':>11}{'peak':>11}")
     with databases(options.orders, options.url) as urls:
         for url in urls:

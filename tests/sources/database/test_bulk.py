@@ -1,4 +1,4 @@
-"""Columns give the same as rows: records, positions, rejections, on every kind of database."""
+"""Columns give the same as rows, by either driver: records, positions, rejections, on every kind of database."""
 
 import builtins
 import logging
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 from sqlalchemy.pool import NullPool
 
+from ptn_backtest.errors import SourceError
 from ptn_backtest.positions.columns import position_columns
 from ptn_backtest.positions.conversion import Conversion, convert
 from ptn_backtest.positions.manager import up_to
@@ -22,6 +23,7 @@ from ptn_backtest.positions.position import Position
 from ptn_backtest.positions.recorded_orders import RecordedOrders
 from ptn_backtest.rulebook import DEFAULT_RULEBOOK
 from ptn_backtest.sources.database import DatabasePositionOrderSource
+from ptn_backtest.sources.database.bulk import BulkReader, NotInBulk
 from ptn_backtest.sources.database.mapping import SchemaMapping, load_mapping
 from ptn_backtest.sources.database.schema import ORDERS, POSITIONS
 from ptn_backtest.sources.database.writing import write_records
@@ -34,6 +36,18 @@ DRIVERS = {"sqlite": "adbc_driver_sqlite", "postgresql": "adbc_driver_postgresql
 FEW = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+
+
+@pytest.fixture(params=["bulk", "plain"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Which driver gives columns: every test is about both."""
+    if request.param == "plain":
+
+        def refuse(*_: object) -> None:
+            raise NotInBulk("another way is to be tested")
+
+        monkeypatch.setattr(BulkReader, "fetch", refuse)
+    return str(request.param)
 
 
 def source(url: str, mapping: SchemaMapping | None = None) -> DatabasePositionOrderSource:
@@ -319,10 +333,11 @@ def test_price_sources_and_strange_hotkeys_are_read_row_by_row(database_url: str
     assert len(list(read_records(reader, query))) == 1
 
 
-def test_without_the_driver_rows_are_read_one_by_one(
+def test_without_the_driver_the_plain_one_gives_columns(
     database_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     write_records(database_url, RECORDS)
+    monkeypatch.undo()
     found = builtins.__import__
 
     def without(name: str, *args: Any, **kwargs: Any) -> Any:
@@ -332,17 +347,18 @@ def test_without_the_driver_rows_are_read_one_by_one(
 
     monkeypatch.setattr(builtins, "__import__", without)
     caplog.set_level(logging.INFO, "ptn_backtest")
-    reader = DatabasePositionOrderSource(database_url)
-    assert reader.read_table() is None
+    assert agrees(DatabasePositionOrderSource(database_url))
+    assert "by the plain driver" in caplog.text
     assert "is not installed" in caplog.text
-    assert convert(read_records(reader)) == convert(reader.read())
+    assert "row by row" not in caplog.text
 
 
-def test_a_server_that_mixes_both_tables_is_read_row_by_row(
+def test_a_server_that_mixes_both_tables_is_read_by_the_plain_driver(
     mariadb_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     write_records(mariadb_url, RECORDS)
     reader = source(mariadb_url)
+    monkeypatch.undo()
     import connectorx  # noqa: PLC0415 - optional
 
     fetch = connectorx.read_sql
@@ -353,8 +369,27 @@ def test_a_server_that_mixes_both_tables_is_read_row_by_row(
 
     monkeypatch.setattr(connectorx, "read_sql", backwards)
     caplog.set_level(logging.INFO, "ptn_backtest")
-    assert reader.read_table() is None
+    assert agrees(reader)
     assert "came mixed" in caplog.text
+
+
+def test_a_url_with_options_is_read_by_the_plain_driver(
+    mariadb_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_records(mariadb_url, RECORDS)
+    monkeypatch.undo()
+    caplog.set_level(logging.INFO, "ptn_backtest")
+    assert agrees(source(f"{mariadb_url}?charset=utf8mb4"))
+    assert "no options in a URL" in caplog.text
+
+
+@pytest.mark.parametrize("time_ms", [5, 2**63 + 5])
+def test_unsigned_numbers(mariadb_url: str, time_ms: int) -> None:
+    write_records(mariadb_url, RECORDS)
+    with engine(mariadb_url).begin() as connection:
+        connection.execute(text("ALTER TABLE orders MODIFY processed_ms BIGINT UNSIGNED"))
+        connection.execute(text(f"UPDATE orders SET processed_ms = {time_ms} LIMIT 1"))
+    agrees(source(mariadb_url))
 
 
 def test_a_driver_that_fails_is_not_quoted(
@@ -362,6 +397,7 @@ def test_a_driver_that_fails_is_not_quoted(
 ) -> None:
     write_records(sqlite_url, RECORDS)
     reader = source(sqlite_url)
+    monkeypatch.undo()
     import adbc_driver_sqlite  # noqa: PLC0415 - optional
 
     def fail(*_: Any) -> None:
@@ -369,11 +405,27 @@ def test_a_driver_that_fails_is_not_quoted(
 
     monkeypatch.setattr(adbc_driver_sqlite, "connect", fail)
     caplog.set_level(logging.DEBUG, "ptn_backtest")
-    assert reader.read_table() is None
+    assert agrees(reader)
     assert "RuntimeError of the driver" in caplog.text
     assert "secret" not in caplog.text
 
 
+def test_what_the_plain_driver_cannot_decode_is_read_row_by_row(
+    sqlite_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_records(sqlite_url, RECORDS)
+    with engine(sqlite_url).begin() as connection:
+        connection.execute(text("UPDATE orders SET order_type = CAST(x'ff' AS TEXT)"))
+    caplog.set_level(logging.INFO, "ptn_backtest")
+    reader = source(sqlite_url)
+    assert reader.read_table() is None
+    assert "reading row by row" in caplog.text
+    with pytest.raises(SourceError, match="decode"):
+        list(reader.read())
+
+
+# psycopg says of the cursor, which was never given to anybody, that it was not closed
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_interrupt_ends_waiting_for_a_server(postgres_url: str) -> None:
     write_records(postgres_url, RECORDS)
     reader = source(postgres_url)

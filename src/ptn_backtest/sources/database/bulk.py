@@ -2,7 +2,7 @@
 
 ADBC reads PostgreSQL and SQLite, connectorx MySQL and MariaDB; both are optional. Whatever they
 cannot give exactly as rows would give it, they do not give: then `fetch` says why, and the caller
-reads row by row. A driver's own words are never passed on, since they may quote the URL.
+reads in another way. A driver's own words are never passed on, since they may quote the URL.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -77,11 +77,12 @@ class BulkReader:
     def fetch(self, query: PositionQuery) -> dict[str, pa.Table]:
         """{"positions": ..., "orders": ...}, in no order.
 
+        Args:
+            query: one that `is_for_columns`.
+
         Raises:
             NotInBulk: the driver is not installed, fails, or gives values of other types.
         """
-        if query.price_sources or not _plain(query.hotkeys):
-            raise NotInBulk("the query is not for columns")
         found = {
             "positions": self._statements.positions_alone(query),
             "orders": self._statements.orders_alone(query),
@@ -93,7 +94,7 @@ class BulkReader:
         return {
             table: pa.table(
                 {
-                    ours: _typed(column, arrow_type(table, ours))
+                    ours: as_type(column, arrow_type(table, ours))
                     for ours, column in zip(names[table], columns[table], strict=True)
                 }
             )
@@ -201,12 +202,18 @@ def _fetched(
             raise
 
 
-def _plain(hotkeys: Sequence[str] | None) -> bool:
-    """Whether the hotkeys may stand in a statement's text; real ones are letters and digits."""
-    if hotkeys is None:
-        return True
-    return 0 < len(hotkeys) <= HOTKEYS_AT_MOST and all(
-        hotkey.isascii() and hotkey.isalnum() for hotkey in hotkeys
+def is_for_columns(query: PositionQuery) -> bool:
+    """Whether columns can answer a query, and its hotkeys stand in a statement's text.
+
+    Real ones are letters and digits.
+    """
+    hotkeys = query.hotkeys
+    return not query.price_sources and (
+        hotkeys is None
+        or (
+            0 < len(hotkeys) <= HOTKEYS_AT_MOST
+            and all(hotkey.isascii() and hotkey.isalnum() for hotkey in hotkeys)
+        )
     )
 
 
@@ -236,8 +243,8 @@ def _shared_columns(names: _Names) -> Iterator[tuple[str | None, str | None]]:
         )
 
 
-def _typed(column: _Column, wanted: pa.DataType) -> _Column:
-    """The column, of this type.
+def as_type(column: _Column, wanted: pa.DataType) -> _Column:
+    """The column, of this type; whole numbers 0 and 1 are truth values.
 
     Raises:
         NotInBulk: a value would be another one.

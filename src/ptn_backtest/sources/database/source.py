@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, CursorResult, Inspector, inspect
 
 from ptn_backtest.clock import NEVER_MS
-from ptn_backtest.sources.database.bulk import BulkReader, NotInBulk
+from ptn_backtest.sources.database.bulk import BulkReader, NotInBulk, is_for_columns
 from ptn_backtest.sources.database.connect import (
     database_errors,
     open_engine,
@@ -24,6 +24,7 @@ from ptn_backtest.sources.database.decoding import row_decoder
 from ptn_backtest.sources.database.inspection import check_mapping, is_like_ours
 from ptn_backtest.sources.database.joining import join
 from ptn_backtest.sources.database.mapping import OUR_SCHEMA, SchemaMapping
+from ptn_backtest.sources.database.plain_columns import fetch_columns
 from ptn_backtest.sources.database.schema import VERSION, check_version
 from ptn_backtest.sources.database.statements import Rows, Statements
 from ptn_backtest.sources.plagiarism import PlagiarismEvents, collect
@@ -109,9 +110,8 @@ class DatabasePositionOrderSource:
     def read_table(self, query: PositionQuery = ALL) -> RecordTable | None:
         """The same records as `read`, as columns: faster, and without an object per row.
 
-        None where it takes a look at each row: the driver for columns is not installed, the
-        database or the query is not one that it reads exactly, or rows are there that must be
-        told apart one by one (docs/loading.md).
+        None where it takes a look at each row: the query or the database's types are not for
+        columns, or rows are there that must be told apart one by one (docs/loading.md).
 
         Raises:
             SourceError: as `read`.
@@ -125,11 +125,12 @@ class DatabasePositionOrderSource:
                 for name, mapped in self._mapping.tables.items()
                 if name in ("positions", "orders") and not is_like_ours(there, self._mapping, name)
             ]
-        if strange:
-            log.info("reading row by row: types or key of %s are not ours", strange)
+        if strange or not is_for_columns(query):
+            what = f"types or key of {strange} are not ours" if strange else "the query asks for it"
+            log.info("reading row by row: %s", what)
             return None
         try:
-            found = BulkReader(self._url, self._engine.dialect, statements).fetch(query)
+            found = self._columns(statements, query)
             names = [str(self._mapping.tables[name].table) for name in ("positions", "orders")]
             table = join(found.pop("positions"), found.pop("orders"), query, names[0], names[1])
         except NotInBulk as reason:
@@ -143,6 +144,15 @@ class DatabasePositionOrderSource:
             time.perf_counter() - started,
         )
         return table
+
+    def _columns(self, statements: Statements, query: PositionQuery) -> dict[str, Any]:
+        """{"positions": ..., "orders": ...} as Arrow tables, by the quickest driver that can."""
+        try:
+            return BulkReader(self._url, self._engine.dialect, statements).fetch(query)
+        except NotInBulk as reason:
+            log.info("reading columns by the plain driver: %s", reason)
+        with database_errors(self._url), snapshot(self._engine) as connection:
+            return fetch_columns(connection, statements, query)
 
     def get_positions_with_orders(
         self, start_ms: int, end_ms: int, miner_hotkeys: Sequence[str]
