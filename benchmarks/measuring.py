@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.another_day import measure_another_day
+from benchmarks.building import measure_building
 from benchmarks.replay import config_of, measure_replay, warm_up
 from benchmarks.ticks import least_seconds, work_of
 from benchmarks.workload import Workload
@@ -79,6 +80,7 @@ MEASUREMENTS: dict[str, Callable[..., dict[str, Any]]] = {
     "replay": _replay,
     "least_work": measure_least_work,
     "another_day": measure_another_day,
+    "building": measure_building,
 }
 
 

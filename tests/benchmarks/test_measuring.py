@@ -7,13 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks.building import digest_of
 from benchmarks.measuring import measured
+from benchmarks.parallel_modes import compare, in_turn
 from benchmarks.replay import PHASES
 from benchmarks.stopwatch import Stopwatch
 from benchmarks.ticks import Work, least_seconds, ticks_of_step
 from benchmarks.workload import Workload, workload
 
+from ptn_backtest.backtest.execution.processes import usable_processors
 from ptn_backtest.clock import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
+from ptn_backtest.ledger.checkpoint import CHECKPOINT, PerfLedger
 
 
 @pytest.fixture(scope="module")
@@ -142,3 +146,46 @@ def _contents(folder: Path) -> dict[str, str]:
             data = json.dumps(info).encode()
         found[path.name] = hashlib.sha256(data).hexdigest()
     return found
+
+
+def test_parallel_modes_are_compared_by_all_of_their_ledgers(
+    made: Workload, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    costs = compare(made, repeats=1)
+    [serial], [processes] = costs["SERIAL"], costs["MULTIPROCESSING"]
+    assert serial["ledgers"] == processes["ledgers"]
+    assert serial["workers"] == []
+    assert len(processes["workers"]) == usable_processors()
+    assert min(serial["here"], serial["wall"], processes["wall"]) > 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+    others = iter(("one", "one", "one", "another"))
+
+    def found(*_: object, **__: object) -> dict[str, object]:
+        return {"wall": 1.0, "here": 0.5, "workers": [0.25], "ledgers": next(others)}
+
+    monkeypatch.setattr("benchmarks.parallel_modes.measured", found)
+    with pytest.raises(SystemExit, match="MULTIPROCESSING: other ledgers"):
+        compare(made, repeats=2)
+
+
+def test_processors_in_turn_are_here_and_the_busiest_worker() -> None:
+    assert in_turn({"here": 1.0, "workers": []}) == 1.0
+    assert in_turn({"here": 1.0, "workers": [2.0, 3.0]}) == 4.0
+
+
+def test_a_digest_of_ledgers_tells_every_value_and_whose_it_is() -> None:
+    cps = np.zeros(2, CHECKPOINT)
+    others = cps.copy()
+    others["pnl_loss"][1] = 5e-324
+    digests = {
+        digest_of({hotkey: {name: PerfLedger(0, 1.0, each)}})
+        for hotkey, name, each in (
+            ("a", "portfolio", cps),
+            ("a", "BTCUSD", cps),
+            ("b", "portfolio", cps),
+            ("a", "portfolio", others),
+            ("a", "portfolio", cps[:1]),
+        )
+    }
+    assert len(digests) == 5
