@@ -11,11 +11,7 @@ from ptn_backtest.prices.table import PriceTable
 
 
 class LegCandles:
-    """Candles for one leg after another.
-
-    Attributes:
-        table: minute candles, and second candles of the stretch of time that was brought last.
-    """
+    """Candles for one leg after another; the seconds that were brought last stay until they are given back."""
 
     def __init__(
         self,
@@ -32,7 +28,7 @@ class LegCandles:
             open_room: makes a place for the second candles of a stretch.
             counted: how many legs, from the first on, have their candles counted, and those candles.
         """
-        self.table = planned.table
+        self._table = planned.table
         self._planned = planned
         self._legs = legs
         self._open_room = open_room
@@ -52,9 +48,9 @@ class LegCandles:
             end_ms = next(leg[-1] for leg in self._legs if leg[-1] >= until_ms)
             self.give_back()
             self._room = self._open_room()
-            self.table = self._planned.with_seconds(after_ms, end_ms, self._room)
+            self._table = self._planned.with_seconds(after_ms, end_ms, self._room)
             self._stretch = after_ms, end_ms
-        return self.table
+        return self._table
 
     def count(self, leg: int) -> CandleSum:
         """The candles from the beginning to the end of a leg, those of the leg before being counted.
@@ -69,8 +65,8 @@ class LegCandles:
 
     def give_back(self) -> PriceTable:
         """Let second candles go, and their memory; the table without them."""
-        self.table, self._stretch = self._planned.table, (0, 0)
+        self._table, self._stretch = self._planned.table, (0, 0)
         if self._room is not None:
             self._room.close()
             self._room = None
-        return self.table
+        return self._table

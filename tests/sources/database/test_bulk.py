@@ -40,7 +40,7 @@ FEW = settings(
 
 
 @pytest.fixture(params=["bulk", "plain"], autouse=True)
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which driver gives columns: every test is about both."""
     if request.param == "plain":
 
@@ -48,7 +48,6 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
             raise NotInBulk("another way is to be tested")
 
         monkeypatch.setattr(BulkReader, "fetch", refuse)
-    return str(request.param)
 
 
 def source(url: str, mapping: SchemaMapping | None = None) -> DatabasePositionOrderSource:

@@ -83,10 +83,7 @@ class BulkReader:
         Raises:
             NotInBulk: the driver is not installed, fails, or gives values of other types.
         """
-        found = {
-            "positions": self._statements.positions_alone(query),
-            "orders": self._statements.orders_alone(query),
-        }
+        found = self._statements.apart(query)
         names = {table: self._statements.names(table, query) for table in found}
         fetch = {"sqlite": self._sqlite, "postgresql": self._postgres, "mysql": self._mysql}
         with _drivers_errors():
@@ -207,13 +204,12 @@ def is_for_columns(query: PositionQuery) -> bool:
 
     Real ones are letters and digits.
     """
-    hotkeys = query.hotkeys
-    return not query.price_sources and (
-        hotkeys is None
-        or (
-            0 < len(hotkeys) <= HOTKEYS_AT_MOST
-            and all(hotkey.isascii() and hotkey.isalnum() for hotkey in hotkeys)
-        )
+    if query.price_sources:
+        return False
+    if query.hotkeys is None:
+        return True
+    return 0 < len(query.hotkeys) <= HOTKEYS_AT_MOST and all(
+        hotkey.isascii() and hotkey.isalnum() for hotkey in query.hotkeys
     )
 
 

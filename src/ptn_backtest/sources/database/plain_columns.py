@@ -43,13 +43,9 @@ def fetch_columns(
     Raises:
         NotInBulk: the driver fails, or gives values of other types.
     """
-    selects = {
-        "positions": statements.positions_alone(query),
-        "orders": statements.orders_alone(query),
-    }
     return {
-        name: _fetched(connection, rows, _schema(name, statements.names(name, query)))
-        for name, rows in selects.items()
+        table: _fetched(connection, rows, _schema(table, statements.names(table, query)))
+        for table, rows in statements.apart(query).items()
     }
 
 

@@ -128,6 +128,10 @@ class Statements:
         joined = orders.outerjoin(positions, uuid == self._order_of(orders))
         return found.select_from(joined).where(until, chosen)
 
+    def apart(self, query: PositionQuery) -> dict[str, Rows]:
+        """{"positions": ..., "orders": ...}: one SELECT for each table, to be joined by the reader."""
+        return {"positions": self.positions_alone(query), "orders": self.orders_alone(query)}
+
     def of_traders(self, name: str, hotkeys: Sequence[str] | None) -> Rows:
         """Rows of another table, in no order."""
         rows = self._table(name, "t")
