@@ -60,15 +60,22 @@ def measured(
 
 
 def measure_least_work(work: Workload, ended_ms: dict[str, int], repeats: int) -> dict[str, Any]:
-    """Ticks of the network's ledgers up to each trader's end, and the least seconds for them."""
+    """Ticks of the network's portfolios up to each trader's end, and the least seconds for them.
+
+    `every_least_seconds` is that for all ledgers, those by pair included, as the kernel builds them.
+    """
     inputs = load_inputs(config_of(work, work.candles.parent))
     timelines = [build_timeline(mine) for mine in inputs.positions.by_hotkey().values()]
     times = update_times(inputs.start_ms, inputs.end_ms, DAY_MS)
     ticks = work_of(timelines, times, ended_ms)
+    by_pair = work_of(timelines, times, ended_ms, by_pair=True)
+    least = least_seconds(ticks, repeats)
     return {
         "ticks": ticks.n_ticks,
         "valuations": ticks.n_valuations,
-        "least_seconds": least_seconds(ticks, repeats),
+        "pair_ticks": by_pair.n_ticks,
+        "least_seconds": least,
+        "every_least_seconds": least + least_seconds(by_pair, repeats),
     }
 
 

@@ -46,7 +46,8 @@ def measure_network(work: Workload, repeats: int, clock: str) -> Figures:
 
     Returns:
         `rows` (counts of the database and store); `seconds` and `cpu_seconds` by phase; `ticks`,
-        `valuations` (ticks x open positions); `least_seconds`; `peak_bytes`; `ratios`.
+        `valuations` (ticks x open positions), `least_seconds`: of portfolios; `pair_ticks`: of ledgers
+        by pair; `every_least_seconds`: of both; `peak_bytes`; `ratios`.
     """
     with tempfile.TemporaryDirectory() as folder:
         runs = [measured("replay", work, folder=str(Path(folder) / "run")) for _ in range(repeats)]
@@ -67,7 +68,9 @@ def measure_network(work: Workload, repeats: int, clock: str) -> Figures:
         "candles_read": runs[0]["counts"]["candles"],
         "ticks": least["ticks"],
         "valuations": least["valuations"],
+        "pair_ticks": least["pair_ticks"],
         "least_seconds": least["least_seconds"],
+        "every_least_seconds": least["every_least_seconds"],
         "warm_up_seconds": min(run["warm_up_seconds"] for run in runs),
     }
     return {**figures, "ratios": _ratios(figures, clock)}
@@ -89,6 +92,7 @@ def _ratios(figures: Figures, clock: str) -> dict[str, float]:
     return {
         "rest_to_kernel": (total - kernel) / kernel,
         "kernel_to_least_work": kernel / figures["least_seconds"],
+        "kernel_to_least_work_of_every_ledger": kernel / figures["every_least_seconds"],
         "kernel_million_valuations_per_second": figures["valuations"] / kernel / 1e6,
         "kernel_ns_per_tick": kernel / figures["ticks"] * 1e9,
         "total_ns_per_tick": total / figures["ticks"] * 1e9,
@@ -128,19 +132,27 @@ def show_networks(networks: Mapping[str, Figures]) -> None:
     """The table: a column per network."""
 
     def line(name: str, values: Sequence[str]) -> None:
-        print(f"{name:<34}" + "".join(f"{value:>20}" for value in values))
+        print(f"{name:<38}" + "".join(f"{value:>20}" for value in values))
 
     every = list(networks.values())
     line("", list(networks))
     for name in every[0]["rows"]:
         line(name.replace("_", " "), [f"{each['rows'][name]:,}" for each in every])
-    for name in ("candles_read", "ticks", "valuations", "eliminations", "liquidations"):
+    for name in (
+        "candles_read",
+        "ticks",
+        "pair_ticks",
+        "valuations",
+        "eliminations",
+        "liquidations",
+    ):
         line(name.replace("_", " "), [f"{each[name]:,}" for each in every])
     print("seconds (of the processor)")
     for phase in PHASES:
         line(f"  {phase}", [_seconds(each, phase) for each in every])
     line("  all", [_seconds(each, *PHASES) for each in every])
     line("  least work", [f"{each['least_seconds']:.3f}" for each in every])
+    line("  least work, every ledger", [f"{each['every_least_seconds']:.3f}" for each in every])
     line("peak memory, MB", [f"{each['peak_bytes'] / 1e6:,.0f}" for each in every])
     for name in every[0]["ratios"]:
         line(name.replace("_", " "), [f"{each['ratios'][name]:,.2f}" for each in every])
@@ -155,7 +167,7 @@ def show_days(days: Sequence[Figures], clock: str) -> None:
     """A column per history: seconds of one more day, and what it is of a run at once."""
 
     def line(name: str, values: Sequence[str]) -> None:
-        print(f"{name:<34}" + "".join(f"{value:>20}" for value in values))
+        print(f"{name:<38}" + "".join(f"{value:>20}" for value in values))
 
     print("\none more day")
     line("days before", [str(each["days"]) for each in days])

@@ -48,27 +48,34 @@ def work_of(
     update_times_ms: Sequence[int],
     ended_ms: Mapping[str, int],
     after_ms: int = 0,
+    *,
+    by_pair: bool = False,
 ) -> Work:
-    """The steps of all traders.
+    """The steps of all traders' portfolio ledgers.
 
     Args:
         timelines: their orders.
         update_times_ms: ascending.
         ended_ms: {hotkey: time}; a ledger ends there (the step it breaks off is left out).
         after_ms: only steps that end after this.
+        by_pair: the steps of their ledgers by pair instead.
     """
     ticks, n_open = [], []
     for timeline in timelines:
         end_ms = min(ended_ms.get(timeline.miner_hotkey, update_times_ms[-1]), update_times_ms[-1])
         moments = np.concatenate((timeline.arrays.events["time_ms"], np.array(update_times_ms)))
         ends = np.unique(moments[(moments >= timeline.first_order_ms) & (moments <= end_ms)])
-        mine = [r for ranges in open_ranges([timeline], end_ms + 1).values() for r in ranges]
-        opens, closes = np.sort(np.array(mine), axis=0).T
         begins, ends = ends[:-1], ends[1:]
-        held = np.searchsorted(opens, begins, "right") - np.searchsorted(closes, begins, "right")
-        wanted = (held > 0) & (ends > after_ms)
-        n_open.append(held[wanted])
-        ticks.append(np.array([*map(ticks_of_step, begins[wanted], ends[wanted])], dtype=np.int64))
+        by_ledger = list(open_ranges([timeline], end_ms + 1).values())
+        for mine in by_ledger if by_pair else [[r for ranges in by_ledger for r in ranges]]:
+            opens, closes = np.sort(np.array(mine), axis=0).T
+            held = np.searchsorted(opens, begins, "right") - np.searchsorted(
+                closes, begins, "right"
+            )
+            wanted = (held > 0) & (ends > after_ms)
+            steps = map(ticks_of_step, begins[wanted], ends[wanted])
+            n_open.append(held[wanted])
+            ticks.append(np.array([*steps], dtype=np.int64))
     return Work(np.concatenate(ticks), np.concatenate(n_open))
 
 
@@ -90,8 +97,8 @@ def least_seconds(work: Work, repeats: int) -> float:
 
     The quickest of some repetitions counts.
 
-    That is one multiply-add per position and tick and one division per tick: a portfolio cannot be
-    valued with less. No price is looked up, nothing is recorded, no fee is asked, and ticks do not
+    That is one multiply-add per position and tick and one division per tick: a ledger cannot be
+    kept with less. No price is looked up, nothing is recorded, no fee is asked, and ticks do not
     depend on each other, so that the processor may overlap them; the result is used.
     """
     random = np.random.default_rng(1)

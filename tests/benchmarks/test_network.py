@@ -17,7 +17,9 @@ def figures(**changes: object) -> Figures:
         "peak_bytes": 1_500_000_000,
         "ticks": 40_000_000,
         "valuations": 100_000_000,
+        "pair_ticks": 60_000_000,
         "least_seconds": 0.5,
+        "every_least_seconds": 1.6,
         "candles_read": 7,
         "eliminations": 2,
         "liquidations": 1,
@@ -32,6 +34,7 @@ def test_ratios() -> None:
     assert figures()["ratios"] == {
         "rest_to_kernel": 11 / 4,
         "kernel_to_least_work": 8.0,
+        "kernel_to_least_work_of_every_ledger": 2.5,
         "kernel_million_valuations_per_second": 25.0,
         "kernel_ns_per_tick": pytest.approx(100.0),
         "total_ns_per_tick": pytest.approx(375.0),
@@ -63,7 +66,7 @@ def test_a_day_is_held_to_a_run_at_once(capsys: pytest.CaptureFixture[str]) -> N
     day = {"days": 120, "orders": 5_000, "state_bytes": 3_000_000}
     measured = {"states": seconds(0.25, 0), "day": seconds(0.5, 1.5), "full": seconds(8.5, 1.5)}
     show_days([{**day, **measured}], "seconds")
-    lines = {line[:34].strip(): line[34:].split() for line in capsys.readouterr().out.splitlines()}
+    lines = {line[:38].strip(): line[38:].split() for line in capsys.readouterr().out.splitlines()}
     assert lines["orders"] == ["5,000"]
     assert lines["all"] == ["2.00", "(2.00)"]
     assert lines["at once / day"] == ["5.0"]
