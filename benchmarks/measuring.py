@@ -17,8 +17,8 @@ from benchmarks.building import measure_building
 from benchmarks.replay import config_of, measure_replay, warm_up
 from benchmarks.ticks import least_seconds, work_of
 from benchmarks.workload import Workload
+from ptn_backtest.backtest.legs import update_times
 from ptn_backtest.backtest.loading import load_inputs
-from ptn_backtest.backtest.manager import update_times
 from ptn_backtest.clock import DAY_MS
 from ptn_backtest.ledger.timeline import build_timeline
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from ptn_backtest.backtest.manager import BacktestManager, update_times
+from ptn_backtest.backtest.legs import update_times
+from ptn_backtest.backtest.manager import BacktestManager
 from ptn_backtest.errors import ConfigError, MissingCandles
 from ptn_backtest.ledger.checkpoint import PORTFOLIO
 from ptn_backtest.ledger.manager import LedgerSettings

@@ -10,8 +10,8 @@ import pytest
 from ptn_backtest.backtest import legs
 from ptn_backtest.backtest.execution.contract import Serial
 from ptn_backtest.backtest.leg_keeping import LeaversNeeded
-from ptn_backtest.backtest.legs import Leg, StoredRules
-from ptn_backtest.backtest.manager import BacktestManager, update_times
+from ptn_backtest.backtest.legs import Leg, StoredRules, update_times
+from ptn_backtest.backtest.manager import BacktestManager
 from ptn_backtest.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from ptn_backtest.errors import ConfigError
 from ptn_backtest.ledger.batch import LedgerBatch, LedgerSettings, LedgerUpdate

@@ -17,8 +17,8 @@ from ptn_backtest.backtest.checkup import (
     SparkFacts,
 )
 from ptn_backtest.backtest.config import BacktestConfig
+from ptn_backtest.backtest.legs import update_times
 from ptn_backtest.backtest.loading import open_position_source, time_range
-from ptn_backtest.backtest.manager import update_times
 from ptn_backtest.errors import SourceError
 from ptn_backtest.ledger.timeline import build_timeline, open_ranges
 from ptn_backtest.ledger.windows import second_windows

@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import NamedTuple, Protocol, TypeAlias
 
 from ptn_backtest.clock import NEVER_MS, format_time
+from ptn_backtest.errors import ConfigError
 from ptn_backtest.ledger.delta import LedgerDeltas
 from ptn_backtest.ledger.order_digest import NO_ORDERS, orders_digests
 from ptn_backtest.ledger.timelines import Traders
@@ -152,6 +153,20 @@ class LegStore(Protocol):
 def is_whole(leg: int) -> bool:
     """Whether a leg is stored without reference to those before."""
     return leg % WHOLE_EVERY == 0
+
+
+def update_times(start_ms: int, end_ms: int, interval_ms: int) -> list[int]:
+    """The start, then one time per interval, and the end.
+
+    Raises:
+        ConfigError: the start is later than the end.
+    """
+    if start_ms > end_ms:
+        raise ConfigError(
+            f"the start ({format_time(start_ms)}) is later than the end ({format_time(end_ms)})"
+        )
+    times = list(range(start_ms, end_ms, interval_ms))
+    return [*times, end_ms]
 
 
 def cut_into_legs(times_ms: Sequence[int], n_updates: int = LEG_UPDATES) -> tuple[Leg, ...]:

@@ -13,7 +13,7 @@ import numpy as np
 from ptn_backtest.backtest.execution import ParallelizationMode, check_mode, open_execution
 from ptn_backtest.backtest.leg_candles import LegCandles
 from ptn_backtest.backtest.leg_keeping import LegKeeper, Recalled
-from ptn_backtest.backtest.legs import Leg, LegNotes, LegStore, cut_into_legs
+from ptn_backtest.backtest.legs import Leg, LegNotes, LegStore, cut_into_legs, update_times
 from ptn_backtest.backtest.network import Network, RuleSwitches
 from ptn_backtest.backtest.planning import plan_prices
 from ptn_backtest.backtest.watching import NobodyWatches, Watcher
@@ -38,6 +38,7 @@ from ptn_backtest.prices.changes import CandleChanges, KnowsChanges
 from ptn_backtest.prices.fingerprint import NO_CANDLES
 from ptn_backtest.prices.lookup import FoundPrice, price_at
 from ptn_backtest.prices.table import PriceTable
+from ptn_backtest.rules.events import Elimination
 from ptn_backtest.sources.plagiarism import PlagiarismEvent
 
 log = logging.getLogger(__name__)
@@ -367,29 +368,25 @@ class BacktestManager:
         for k, t_ms in enumerate(times_ms):
             if done_ms is not None and t_ms <= done_ms:
                 continue
-            for elimination in self.network.evaluate(schedule, k, switches):
+            eliminations = self.network.evaluate(schedule, k, switches)
+            if eliminations:
+                leavers.append(self._end_ledgers(eliminations, batch, times_ms[: k + 1]))
+            for elimination in eliminations:
                 hotkey = elimination.miner_hotkey
-                place = np.searchsorted(batch.traders, manager.traders.places_of([hotkey]))
-                until_then = replace(batch.part(place), update_times_ms=times_ms[: k + 1])
-                leaver = BuiltLedgers(until_then.traders, manager.ledger_update(until_then))
-                manager.keep([leaver])
                 timeline = manager.timelines[hotkey]
                 self.network.close(elimination, timeline, manager.states.loss(hotkey, DRAWDOWN))
-                leavers.append(leaver)
         self._without_rules = False
         self.timings["rules"] += time.perf_counter() - begun
         return leavers
 
-
-def update_times(start_ms: int, end_ms: int, interval_ms: int) -> list[int]:
-    """The start, then one time per interval, and the end.
-
-    Raises:
-        ConfigError: the start is later than the end.
-    """
-    if start_ms > end_ms:
-        raise ConfigError(
-            f"the start ({format_time(start_ms)}) is later than the end ({format_time(end_ms)})"
-        )
-    times = list(range(start_ms, end_ms, interval_ms))
-    return [*times, end_ms]
+    def _end_ledgers(
+        self, eliminations: Sequence[Elimination], batch: LedgerBatch, times_ms: Leg
+    ) -> BuiltLedgers:
+        """Build the ledgers of those who left anew, up to the update that they left with."""
+        manager = self.perf_ledger_manager
+        traders = manager.traders.places_of(one.miner_hotkey for one in eliminations)
+        mine = batch.part(np.searchsorted(batch.traders, np.sort(traders)))
+        until_then = replace(mine, update_times_ms=times_ms)
+        ended = BuiltLedgers(until_then.traders, manager.ledger_update(until_then))
+        manager.keep([ended])
+        return ended

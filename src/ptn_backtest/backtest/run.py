@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 from ptn_backtest.backtest.config import BacktestConfig
 from ptn_backtest.backtest.execution import check_mode
 from ptn_backtest.backtest.leg_keeping import LeaversNeeded
-from ptn_backtest.backtest.legs import LegStore
+from ptn_backtest.backtest.legs import LegStore, update_times
 from ptn_backtest.backtest.loading import Inputs, load_inputs
-from ptn_backtest.backtest.manager import BacktestManager, update_times
+from ptn_backtest.backtest.manager import BacktestManager
 from ptn_backtest.backtest.result import Advance, Liquidation, ReplayedPosition, RunResult
 from ptn_backtest.backtest.watching import Watcher
 from ptn_backtest.errors import ConfigError

@@ -212,8 +212,8 @@ def export(
           --database-url sqlite:///positions.db --candles candles --end 2025-01-08
     """
     from ptn_backtest.backtest.execution import check_mode  # noqa: PLC0415
+    from ptn_backtest.backtest.legs import update_times  # noqa: PLC0415
     from ptn_backtest.backtest.loading import load_inputs  # noqa: PLC0415 - slow to import
-    from ptn_backtest.backtest.manager import update_times  # noqa: PLC0415
     from ptn_backtest.bundles.bundle import BundleSettings  # noqa: PLC0415
     from ptn_backtest.bundles.exporting import export_bundle  # noqa: PLC0415
 
