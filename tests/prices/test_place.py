@@ -2,7 +2,9 @@
 
 import shutil
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,85 @@ def test_a_store_reads_the_same_from_a_url(
             )
             assert store.known_missing(pair, timespan) == local.known_missing(pair, timespan)
     assert store.known_missing("BTCUSD", Timespan.MINUTE)
+
+
+class Network:
+    """Stands between a store and its files: counts what is asked for, and how much of it at once."""
+
+    def __init__(self, cat_file: Callable[..., bytes]) -> None:
+        self.asked: list[str] = []
+        self.most = 0
+        self._cat_file, self._now, self._lock = cat_file, 0, threading.Lock()
+
+    def __call__(self, files: object, path: str, **options: Any) -> bytes:
+        with self._lock:
+            self.asked.append(path)
+            self._now += 1
+            self.most = max(self.most, self._now)
+        time.sleep(0.05)
+        try:
+            return self._cat_file(files, path, **options)
+        finally:
+            with self._lock:
+                self._now -= 1
+
+
+@pytest.fixture
+def network(memory: CandleStore, monkeypatch: pytest.MonkeyPatch) -> Network:
+    """The store in memory, as if it were reached through a network."""
+    kind = type(memory.root.fs)  # type: ignore[union-attr]
+    between = Network(kind.cat_file)
+    monkeypatch.setattr(kind, "async_impl", True)
+    monkeypatch.setattr(kind, "cat_file", lambda *args, **options: between(*args, **options))  # noqa: PLW0108 - bound
+    return between
+
+
+def test_files_that_are_far_away_are_fetched_whole_and_several_at_once(
+    local: CandleStore, memory: CandleStore, network: Network
+) -> None:
+    end_ms = START_MS + 20 * DAY_MS
+    ours = memory.read("BTCUSD", Timespan.SECOND, START_MS, end_ms)
+    theirs = local.read("BTCUSD", Timespan.SECOND, START_MS, end_ms)
+    assert np.array_equal(ours.start_ms, theirs.start_ms)
+    assert np.array_equal(ours.close, theirs.close)
+    assert len(network.asked) == len(set(network.asked)) > 5
+    assert 1 < network.most <= 16
+
+
+def test_whoever_wants_one_file_fetches_one(memory: CandleStore, network: Network) -> None:
+    always = np.array([[START_MS, START_MS + 20 * DAY_MS]])
+    assert len(next(memory.read_around("BTCUSD", Timespan.SECOND, always)))
+    assert len(network.asked) == 1
+
+
+def test_a_file_that_cannot_be_fetched_is_named(
+    memory: CandleStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """File systems have faults of their own, which are no `OSError`."""
+
+    class NoCredentialsError(Exception):
+        pass
+
+    def refuse(*_: object, **__: object) -> bytes:
+        raise NoCredentialsError("unable to locate credentials\nsecond line")
+
+    kind = type(memory.root.fs)  # type: ignore[union-attr]
+    monkeypatch.setattr(kind, "cat_file", refuse)
+    asked = r"candles/minute/BTCUSD/.*cannot be reached \(NoCredentialsError: unable to locate"
+    with pytest.raises(CandleError, match=asked) as raised:
+        memory.read("BTCUSD", Timespan.MINUTE, START_MS, START_MS + DAY_MS)
+    assert "second line" not in str(raised.value)
+    monkeypatch.setattr(kind, "open", refuse)
+    with pytest.raises(CandleError, match="cannot be reached"):
+        CandleStore(URL)
+    with pytest.raises(CandleError, match="cannot be reached"):
+        memory.extent("BTCUSD", Timespan.MINUTE)
+    for listing in ("ls", "isdir", "info", "glob", "find"):
+        monkeypatch.setattr(kind, listing, refuse)
+    with pytest.raises(CandleError, match="cannot be reached"):
+        memory.pairs()
+    with pytest.raises(CandleError, match="cannot be reached"):
+        memory.known_missing("BTCUSD", Timespan.MINUTE)
 
 
 @pytest.mark.usefixtures("memory")

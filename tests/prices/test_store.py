@@ -17,7 +17,8 @@ from ptn_backtest.clock import DAY_MS, MINUTE_MS, NEVER_MS, SECOND_MS, parse_tim
 from ptn_backtest.errors import CandleError, UnknownTradePair
 from ptn_backtest.prices.candle_file import Extent, write_file
 from ptn_backtest.prices.candles import Timespan
-from ptn_backtest.prices.store import CandleStore, Written
+from ptn_backtest.prices.merging import Written
+from ptn_backtest.prices.store import CandleStore
 from tests.prices.made_candles import JANUARY_31, minutes, table
 
 MINUTE, SECOND = Timespan.MINUTE, Timespan.SECOND

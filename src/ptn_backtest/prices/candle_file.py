@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from ptn_backtest.clock import NEVER_MS
 from ptn_backtest.errors import CandleError
 from ptn_backtest.prices.candles import Windows, touches
-from ptn_backtest.prices.place import StorePath
+from ptn_backtest.prices.place import StorePath, reaching
 
 EVER: Windows = np.array([[-NEVER_MS, NEVER_MS]])
 """One window without end."""
@@ -49,29 +49,43 @@ class Extent:
 
 
 @contextmanager
-def opened_parquet(path: StorePath) -> Iterator[pq.ParquetFile]:
-    """The file, ready to read."""
+def opened_parquet(path: StorePath, *, footer_only: bool = False) -> Iterator[pq.ParquetFile]:
+    """The file, ready to read.
+
+    Args:
+        path: where it is.
+        footer_only: of a file that is far away, fetch nothing but its footer.
+
+    Raises:
+        CandleError: it is far away, and cannot be reached.
+    """
+    with (
+        _bytes_of(path, footer_only) as opened,
+        # what is nearby is not read ahead
+        pq.ParquetFile(opened, pre_buffer=False, page_checksum_verification=True) as file,
+    ):
+        yield file
+
+
+def _bytes_of(path: StorePath, footer_only: bool) -> Any:  # noqa: ANN401 - kinds of open files
     if isinstance(path, Path):
-        with (
-            # quicker than by its path, which is looked for in file systems and read ahead; and
-            # than mapped, where each page of memory that is met first interrupts
-            pa.OSFile(str(path), "r") as opened,
-            pq.ParquetFile(opened, pre_buffer=False, page_checksum_verification=True) as file,
-        ):
-            yield file
-    else:
-        with (
-            path.open("rb") as stream,
-            pq.ParquetFile(stream, pre_buffer=True, page_checksum_verification=True) as file,
-        ):
-            yield file
+        # quicker than by its path, which is looked for in file systems; and than mapped, where each
+        # page of memory that is met first interrupts
+        return pa.OSFile(str(path), "r")
+    with reaching(path):
+        if footer_only:
+            return path.open("rb")
+        # one question and one answer: a file that is opened is asked for its size, its end and the rest
+        return pa.BufferReader(path.fs.cat_file(path.path))
 
 
 @contextmanager
-def _opened(path: StorePath, columns: Sequence[str]) -> Iterator[pq.ParquetFile]:
+def _opened(
+    path: StorePath, columns: Sequence[str], *, footer_only: bool = False
+) -> Iterator[pq.ParquetFile]:
     """The file; whatever Parquet has to complain about becomes a `CandleError`."""
     try:
-        with opened_parquet(path) as file:
+        with opened_parquet(path, footer_only=footer_only) as file:
             found = file.schema_arrow  # made anew each time
             for name in columns:
                 index = found.get_field_index(name)
@@ -119,7 +133,7 @@ def _group_bounds(file: pq.ParquetFile) -> list[tuple[int, int] | None]:
 
 def file_extent(path: StorePath) -> Extent | None:
     """First and last candle from the file's footer alone; None where it says nothing."""
-    with _opened(path, ["timestamp_ms"]) as file:
+    with _opened(path, ["timestamp_ms"], footer_only=True) as file:
         bounds = [each for each in _group_bounds(file) if each is not None]
         n_candles = file.metadata.num_rows
     if not bounds:

@@ -18,7 +18,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 from ptn_backtest.clock import NEVER_MS
 from ptn_backtest.prices.candle_file import sync
 from ptn_backtest.prices.candles import Timespan
-from ptn_backtest.prices.place import StorePath
+from ptn_backtest.prices.place import StorePath, reaching
 from ptn_backtest.trade_pairs import TradePair
 
 CHANGES_FILE = "changes.csv"
@@ -78,10 +78,14 @@ Noting: TypeAlias = Callable[[int, int], None]
 
 def read_changes(root: StorePath) -> CandleChanges:
     """The lines of a store; none where it has no such file, as older ones."""
-    try:
-        return CandleChanges((root / CHANGES_FILE).read_bytes())
-    except (FileNotFoundError, PermissionError):  # S3 says so where it may not tell what is there
-        return CandleChanges()
+    with reaching(root):
+        try:
+            return CandleChanges((root / CHANGES_FILE).read_bytes())
+        except (
+            FileNotFoundError,
+            PermissionError,
+        ):  # S3 says so where it may not tell what is there
+            return CandleChanges()
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ptn_backtest.errors import CandleError
 from ptn_backtest.prices.candles import Timespan
+from ptn_backtest.prices.merging import Written
 from ptn_backtest.prices.reading import CandleFile
 from ptn_backtest.prices.recognising import (
     UNREADABLE,
@@ -30,7 +31,7 @@ from ptn_backtest.prices.recognising import (
     times_in_ms,
     timespan_of_spacing,
 )
-from ptn_backtest.prices.store import CandleStore, Written
+from ptn_backtest.prices.store import CandleStore
 
 log = logging.getLogger(__name__)
 

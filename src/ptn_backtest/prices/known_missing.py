@@ -13,7 +13,7 @@ from pathlib import Path
 from ptn_backtest.errors import CandleError
 from ptn_backtest.prices.candle_file import replacing
 from ptn_backtest.prices.candles import Ranges
-from ptn_backtest.prices.place import StorePath
+from ptn_backtest.prices.place import StorePath, reaching
 
 FORMAT = "ptn-backtest known-missing candles"
 FORMAT_VERSION = 1
@@ -26,7 +26,9 @@ def read_known_missing(path: StorePath) -> dict[str, Ranges]:
         CandleError: the file is damaged, or of another version.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        with reaching(path):
+            text = path.read_text(encoding="utf-8")
+        document = json.loads(text)
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as fault:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ptn_backtest.errors import CandleError
 from ptn_backtest.prices.candles import Timespan, Windows, touches
-from ptn_backtest.prices.place import StorePath
+from ptn_backtest.prices.place import StorePath, reaching
 
 
 def periods(timespan: Timespan, times_ms: NDArray[np.int64]) -> NDArray[np.datetime64]:
@@ -35,13 +35,14 @@ def period_files(
     folder: StorePath, suffix: str, timespan: Timespan, windows: Windows
 ) -> list[StorePath]:
     """Files of a folder whose period has a moment in one of these windows, in time order."""
-    if not folder.is_dir():
-        return []
-    # names, not paths: a year of second candles has many files, and is asked for many times
-    if isinstance(folder, Path):
-        names = os.listdir(folder)  # noqa: PTH208
-    else:
-        names = [path.name for path in folder.iterdir()]
+    with reaching(folder):
+        if not folder.is_dir():
+            return []
+        # names, not paths: a year of second candles has many files, and is asked for many times
+        if isinstance(folder, Path):
+            names = os.listdir(folder)  # noqa: PTH208
+        else:
+            names = [path.name for path in folder.iterdir()]
     names = sorted(name for name in names if name.endswith(suffix))
     return [folder / name for name in names if _touched(folder, name, timespan, windows)]
 

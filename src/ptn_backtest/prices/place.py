@@ -1,6 +1,8 @@
 """Where a candle store is: a local folder, or a URL that fsspec reads (`s3://...`, `zip://...`)."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import unquote, urlsplit
@@ -15,6 +17,7 @@ StorePath: TypeAlias = "Path | UPath"
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _LOCAL = ("file", "local")
+_AT_ONCE = 16  # over a network a file is mostly waited for
 
 
 def is_url(place: object) -> bool:
@@ -78,3 +81,33 @@ def local_folder(path: StorePath) -> Path:
     raise CandleError(
         f"{path} can be read, but not written: write to a local folder, and copy it there"
     )
+
+
+@contextmanager
+def reaching(path: StorePath) -> Iterator[None]:
+    """What goes wrong on the way to a store that is far away, as a `CandleError`.
+
+    Each of fsspec's file systems has faults of its own: that no credentials were found, that nobody
+    answers. That a file is not there is left as it is, and so is whatever happens nearby.
+    """
+    try:
+        yield
+    except (FileNotFoundError, CandleError):
+        raise
+    except Exception as fault:
+        if isinstance(path, Path):
+            raise
+        reason = f"{type(fault).__name__}: {fault}".partition("\n")[0]
+        raise CandleError(
+            f"{path} cannot be reached ({reason}): see whether its service answers, and whether fsspec "
+            "finds credentials for it (docs/parallel.md)"
+        ) from fault
+
+
+def reads_at_once(path: StorePath) -> int:
+    """How many files of a store may be read at once.
+
+    More than one only over a network, by a file system that says that it is made for it: S3, Google
+    Cloud, Azure, HTTP. A local file is not waited for; and an FTP connection does one thing at a time.
+    """
+    return 1 if isinstance(path, Path) or not path.fs.async_impl else _AT_ONCE

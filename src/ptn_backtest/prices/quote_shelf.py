@@ -20,7 +20,7 @@ from ptn_backtest.prices.candle_file import Extent, opened_parquet, replacing
 from ptn_backtest.prices.candles import Ranges, Timespan, merged_ranges, window
 from ptn_backtest.prices.known_missing import read_known_missing, write_known_missing
 from ptn_backtest.prices.periods import period_files, periods
-from ptn_backtest.prices.place import StorePath, local_folder
+from ptn_backtest.prices.place import StorePath, local_folder, reaching
 from ptn_backtest.prices.store import CandleStore
 from ptn_backtest.trade_pairs import TradePair
 
@@ -65,8 +65,9 @@ class QuoteShelf:
 
     def pairs(self) -> list[str]:
         """Ids of the trade pairs that have quotes, sorted."""
-        folders = (self._store.root / "quotes").glob("*")
-        return sorted(each.name for each in folders if any(each.glob("*.parquet")))
+        with reaching(self._store.root):
+            folders = (self._store.root / "quotes").glob("*")
+            return sorted(each.name for each in folders if any(each.glob("*.parquet")))
 
     def read(
         self, trade_pair_id: str, start_ms: int = -NEVER_MS, end_ms: int = NEVER_MS

@@ -16,22 +16,20 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from ptn_backtest.clock import NEVER_MS, format_time
 from ptn_backtest.errors import CandleError
+from ptn_backtest.prices.ahead import read_in_order
 from ptn_backtest.prices.candle_file import (
     EVER,
     REPLAY_COLUMNS,
     SCHEMA,
-    VALUES,
     Extent,
     file_extent,
     read_file,
@@ -41,51 +39,16 @@ from ptn_backtest.prices.candle_file import (
 from ptn_backtest.prices.candles import Candles, Ranges, Timespan, Windows, merged_ranges, window
 from ptn_backtest.prices.changes import CandleChanges, noting_changes, read_changes
 from ptn_backtest.prices.known_missing import read_known_missing, write_known_missing
+from ptn_backtest.prices.merging import Written, conforming, merge
 from ptn_backtest.prices.periods import period_files, periods, pieces_by_period
-from ptn_backtest.prices.place import StorePath, local_folder, store_path
+from ptn_backtest.prices.place import StorePath, local_folder, reaching, reads_at_once, store_path
 from ptn_backtest.trade_pairs import TradePair
 
 log = logging.getLogger(__name__)
 
 FORMAT = "ptn-backtest candle store"
 FORMAT_VERSION = 1
-_N_EXAMPLES = 3
 _NO_CANDLES = Candles(np.empty(0, dtype=np.int64), np.empty(0))
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A candle that a later one replaced: its start in ms, its close before and after."""
-
-    start_ms: int
-    old_close: float
-    new_close: float
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What writing did, in candles.
-
-    Attributes:
-        added: candles that the store did not have.
-        repeated: candles equal to one already there (or earlier in the same table).
-        changed: candles that replaced one with other values.
-        changes: the first few of those.
-    """
-
-    added: int = 0
-    repeated: int = 0
-    changed: int = 0
-    changes: tuple[Change, ...] = ()
-
-    def plus(self, other: "Written") -> "Written":
-        """Both together."""
-        return Written(
-            self.added + other.added,
-            self.repeated + other.repeated,
-            self.changed + other.changed,
-            (self.changes + other.changes)[:_N_EXAMPLES],
-        )
 
 
 class CandleStore:
@@ -142,21 +105,20 @@ class CandleStore:
 
     def pairs(self, timespan: Timespan | None = None) -> list[str]:
         """Ids of the trade pairs that have candles (of this timespan), sorted."""
-        found = {
-            folder.name
-            for each in ([timespan] if timespan else Timespan)
-            for folder in (self.root / each).glob("*")
-            if any(folder.glob("*.parquet"))
-        }
+        with reaching(self.root):
+            found = {
+                folder.name
+                for each in ([timespan] if timespan else Timespan)
+                for folder in (self.root / each).glob("*")
+                if any(folder.glob("*.parquet"))
+            }
         return sorted(found)
 
     def extent(self, trade_pair_id: str, timespan: Timespan) -> Extent | None:
         """First and last candle and their number, from the files' footers; None without candles."""
-        extents = [
-            each
-            for path in self._files(trade_pair_id, timespan)
-            if (each := file_extent(path)) is not None
-        ]
+        files = self._files(trade_pair_id, timespan)
+        read = read_in_order(file_extent, files, reads_at_once(self.root))
+        extents = [each for each in read if each is not None]
         if not extents:
             return None
         return Extent(
@@ -201,8 +163,9 @@ class CandleStore:
         """
         windows = np.asfortranarray(windows)  # each file searches in both columns
         before_ms = -NEVER_MS
-        for path in self._files(trade_pair_id, timespan, windows):
-            table = read_file(path, REPLAY_COLUMNS, windows)
+        files = self._files(trade_pair_id, timespan, windows)
+        tables = self._tables(files, REPLAY_COLUMNS, windows)
+        for path, table in zip(files, tables, strict=True):
             there = Candles(table["timestamp_ms"].to_numpy(), table["close"].to_numpy())
             if not len(there):
                 continue
@@ -230,7 +193,7 @@ class CandleStore:
         """
         wanted = window(start_ms, end_ms)
         files = self._files(trade_pair_id, timespan, wanted)
-        tables = [read_file(path, columns, wanted) for path in files]
+        tables = self._tables(files, columns, wanted)
         empty = pa.schema([SCHEMA.field(name) for name in columns]).empty_table()
         table = pa.concat_tables([empty, *tables])
         times = table["timestamp_ms"].to_numpy()
@@ -254,7 +217,7 @@ class CandleStore:
             UnknownTradePair: no such pair.
         """
         TradePair.from_trade_pair_id(trade_pair_id)
-        table = _conforming(table, timespan)
+        table = conforming(table, timespan)
         folder = local_folder(self._folder(trade_pair_id, timespan))
         names_of = periods(timespan, table["timestamp_ms"].to_numpy())
         order = np.argsort(names_of, kind="stable")
@@ -268,7 +231,7 @@ class CandleStore:
             for name, first, count in zip(names, firsts, counts, strict=True):
                 path = folder / f"{name}.parquet"
                 old = read_file(path, SCHEMA.names) if path.exists() else SCHEMA.empty_table()
-                merged, written, new_ms = _merge(old, table.slice(first, count))
+                merged, written, new_ms = merge(old, table.slice(first, count))
                 total = total.plus(written)
                 if len(new_ms):
                     note(int(new_ms[0]), int(new_ms[-1]))
@@ -351,6 +314,16 @@ class CandleStore:
         """Files whose period has a moment in one of these windows, in time order."""
         return period_files(self._folder(trade_pair_id, timespan), ".parquet", timespan, windows)
 
+    def _tables(
+        self, files: Sequence[StorePath], columns: Sequence[str], windows: Windows
+    ) -> Iterator[pa.Table]:
+        """`read_file` of each."""
+
+        def read(path: StorePath) -> pa.Table:
+            return read_file(path, columns, windows)
+
+        return read_in_order(read, files, reads_at_once(self.root))
+
     @contextmanager
     def writing(self, folder: Path) -> Iterator[None]:
         """Keep other writers out, and clear away what a crashed one left."""
@@ -375,7 +348,9 @@ def _make_folder(root: Path) -> None:
 def _read_about(root: StorePath) -> dict[str, Any]:
     path = root / "store.json"
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
+        with reaching(path):
+            text = path.read_text(encoding="utf-8")
+        about = json.loads(text)
     except FileNotFoundError:
         raise CandleError(
             f"no candle store at {root}: make one with 'ptn-backtest candles import {root} FILES...'"
@@ -411,80 +386,6 @@ def _refuse_bad_closes(path: StorePath, candles: Candles) -> None:
     if bad.any():
         first = bad.argmax()
         raise _unusable(path, candles.start_ms[first], f"with close {candles.close[first]}")
-
-
-def _conforming(table: pa.Table, timespan: Timespan) -> pa.Table:
-    """The table with the columns of `SCHEMA`, checked."""
-    unknown = sorted(set(table.column_names) - set(SCHEMA.names))
-    lacking = [name for name in REPLAY_COLUMNS if name not in table.column_names]
-    if unknown or lacking:
-        raise CandleError(
-            f"candles need the columns {', '.join(REPLAY_COLUMNS)}"
-            f" and may have {', '.join(name for name in VALUES if name != 'close')}:"
-            f" found {', '.join(table.column_names)}"
-        )
-    columns = [
-        table[field.name].cast(field.type)
-        if field.name in table.column_names
-        else pa.nulls(len(table), field.type)
-        for field in SCHEMA
-    ]
-    for name, column in zip(SCHEMA.names, columns, strict=True):
-        if name in REPLAY_COLUMNS and column.null_count:
-            raise CandleError(f"{column.null_count} of {len(table)} candles have no {name}")
-    times, closes = columns[0].to_numpy(), columns[SCHEMA.names.index("close")].to_numpy()
-    _refuse(times % timespan.ms != 0, times, f"start off the grid of one {timespan}")
-    _refuse(~((closes > 0) & (closes < np.inf)), closes, "have a close that is not above 0")
-    return pa.table(columns, schema=SCHEMA)
-
-
-def _refuse(bad: NDArray[np.bool_], values: NDArray[Any], fault: str) -> None:
-    if bad.any():
-        raise CandleError(f"{bad.sum()} candles {fault}; the first is {values[bad.argmax()]}")
-
-
-def _merge(old: pa.Table, new: pa.Table) -> tuple[pa.Table, Written, NDArray[np.int64]]:
-    """Both tables as one in time order, and the times of new closes; of equal times the last row counts.
-
-    A row with the same close as the one that it replaces takes over what it does not have itself,
-    so that closes alone do not wipe out highs and lows.
-    """
-    both = pa.concat_tables([old, new])
-    columns = {name: both[name].to_numpy() for name in SCHEMA.names}  # nulls are NaN here
-    order = np.argsort(columns["timestamp_ms"], kind="stable")
-    columns = {name: values[order] for name, values in columns.items()}
-    times, closes = columns["timestamp_ms"], columns["close"]
-    replaces = np.append(False, times[1:] == times[:-1])[: len(times)]
-    differs = np.zeros(len(times), dtype=np.bool_)
-    for rows in _by_rank(replaces):
-        same_close = closes[rows] == closes[rows - 1]
-        for name in VALUES:
-            before, after = columns[name][rows - 1], columns[name][rows]
-            after = np.where(np.isnan(after) & same_close, before, after)
-            columns[name][rows] = after
-            differs[rows] |= (before != after) & ~(np.isnan(before) & np.isnan(after))
-    changed = np.flatnonzero(differs)
-    last = np.append(~replaces[1:], True)[: len(times)]
-    merged = pa.table(
-        [pa.array(values[last], from_pandas=True) for values in columns.values()], schema=SCHEMA
-    )
-    n_again, n_changed = int(np.count_nonzero(replaces)), len(changed)
-    examples = tuple(
-        Change(int(times[i]), float(closes[i - 1]), float(closes[i])) for i in changed[:_N_EXAMPLES]
-    )
-    other_close = ~replaces & ~np.isin(times, old["timestamp_ms"].to_numpy())
-    other_close[1:] |= replaces[1:] & (closes[1:] != closes[:-1])
-    written = Written(len(new) - n_again, n_again - n_changed, n_changed, examples)
-    return merged, written, times[other_close]
-
-
-def _by_rank(replaces: NDArray[np.bool_]) -> Iterator[NDArray[np.intp]]:
-    """Rows that replace the one before, the second of every time first, then the third, ..."""
-    rows = np.flatnonzero(replaces)
-    firsts = np.flatnonzero(~replaces)
-    ranks = rows - firsts[np.searchsorted(firsts, rows) - 1]
-    for rank in range(1, int(ranks.max(initial=0)) + 1):
-        yield rows[ranks == rank]
 
 
 def _without_leftovers(folder: Path) -> Iterator[Path]:
