@@ -206,3 +206,25 @@ def test_stored_production_returns_follow_from_orders(shared):
         assert state.current_return * carry == pytest.approx(
             each.stored["return_at_close"], rel=1e-9
         )
+
+
+@pytest.mark.parametrize("leverage", [0.1, 0.137, 1.3, 2.45, 4.99])
+def test_a_wednesday_cubes_what_the_leverage_made_of_the_factor(leverage):
+    """To the last bit, as Python computes it: n_updates counts changes of it."""
+    opened = MARCH_2025 + 3 * DAY + 22 * HOUR  # a Tuesday, an hour after the interval's end
+    held = position(("LONG", leverage, 1.1, opened), pair="EURUSD")
+    factor = (1 - 0.03) ** (1 / 365)
+    fee, _ = carry_fee_at(held, opened + 23 * HOUR + HOUR // 2)
+    assert fee == (factor**leverage) ** 3
+
+
+@pytest.mark.parametrize("src", [1, 2])
+def test_a_close_without_a_price_before_fee_v4_leaves_the_fee_of_then(src):
+    """1 - trade pair fee x largest leverage, whatever the time of the closing order."""
+    opened = 1_704_067_200_000  # 2024-01-01
+    opening, larger = ("LONG", 0.5, 100.0, opened), ("LONG", 0.3, 110.0, opened + DAY)
+    for closed in (opened + 2 * DAY, MARCH_2025):
+        state = replay(position(opening, larger, ("FLAT", 0.0, 0.0, closed, 0.0, src)))
+        assert state.is_closed_position
+        assert state.current_return == pytest.approx(1.05, rel=1e-12)
+        assert state.return_at_close == pytest.approx(1.05 * (1 - 0.001 * 0.8), rel=1e-12)

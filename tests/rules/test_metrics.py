@@ -58,6 +58,18 @@ def test_base_return_compounds_to_a_simple_return():
     assert metrics.base_return(np.log([1.1]), days_in_year=2) == pytest.approx(21.0)
 
 
+@pytest.mark.parametrize("weighted", [True, False])
+def test_one_day_tells_no_variance(weighted):
+    assert metrics.variance(np.array([0.01]), weighted=weighted) == math.inf
+    assert metrics.variance(np.array([]), weighted=weighted) == 0.0
+
+
+def test_a_return_beyond_all_numbers_is_infinite():
+    assert metrics.base_return(np.array([2.0]), days_in_year=365, weighted=False) == math.inf
+    lost = metrics.base_return(np.array([-9.0]), days_in_year=365, weighted=False)
+    assert lost == -100.0
+
+
 @pytest.mark.parametrize(
     ("weighted", "variance"),
     [

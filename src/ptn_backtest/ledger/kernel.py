@@ -305,11 +305,11 @@ def _end_step(book: Book, timeline: Timeline, at_ms: int, ticked: bool) -> None:
 def _read_batch(book: Book, timeline: Timeline, ledger: int, ticked: bool) -> None:
     """Make a ledger's value what it is at the end of the step.
 
-    A position that the batch opens does not count yet, unless nothing was open; one that it changes
+    A position that the batch opens does not count yet, unless there was no tick; one that it changes
     counts with its return after the order only where pair ledgers are built (quirk 10).
     """
     if not is_open_ledger(book, ledger):
-        if book.step[N_OPEN] == 0 and _batch_has(book, ledger):
+        if not ticked and _batch_has(book, ledger):
             _multiply_after_batch(book, timeline, ledger)
         else:
             _take_closed(book.ledgers[ledger])

@@ -256,11 +256,12 @@ def _apply(
         bounds.close = k
         after.held = 0.0
     if closes and order.src in _PRICELESS:
-        # the return stays, with the carry fee of the order before
+        # the return stays, with the fees of the order before; of carry and spread, its carry fee
         asked_ms = columns.orders[k - 1].time_ms
-        carry = carry_at(columns, rules, accounts, i, k + 1 - position.first, asked_ms)[0]
-        spread = charged_spread(after, rules, order.time_ms)
-        after.return_at_close = after.current_return * (carry * spread)
+        if asked_ms >= rules.fee_v4_ms:
+            carry = carry_at(columns, rules, accounts, i, k + 1 - position.first, asked_ms)[0]
+            spread = charged_spread(after, rules, order.time_ms)
+            after.return_at_close = after.current_return * (carry * spread)
         return
     adds = order.kind == kind
     if k > position.first:

@@ -60,7 +60,7 @@ def carry_fee(
         if held != largest:  # powers are dear, and most windows hold what the one before did
             largest = held
             factor = position.carry_factor**largest
-            tripled = (position.carry_factor**3) ** largest
+            tripled = factor**3.0  # a whole number would be multiplied out, with another last bit
         if not position.carry_weekdays_only:
             fee *= factor
         else:

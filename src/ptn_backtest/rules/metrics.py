@@ -7,6 +7,7 @@ worst. A series without a day has 0 for everything but volatility. `docs/scoring
 """
 
 import math
+import sys
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from ptn_backtest.rules.formulas import Series
 Floats = NDArray[np.float64]
 
 _PERCENT = 100.0
+_LARGEST_LOG = math.log(sys.float_info.max)
 
 
 def average(
@@ -31,7 +33,12 @@ def average(
 def variance(
     returns: Floats, *, weighted: bool = True, rules: ScoringRules = DEFAULT_SCORING
 ) -> float:
-    """Mean squared deviation from the mean, the population's (divisor n, or the sum of weights)."""
+    """Mean squared deviation from the mean, the population's (divisor n, or the sum of weights).
+
+    Infinite for one day; 0 without days.
+    """
+    if len(returns) == 1:
+        return math.inf
     return _only(_series(returns).variance(_rule(weighted, rules)))
 
 
@@ -91,9 +98,9 @@ def base_return(
     weighted: bool = True,
     rules: ScoringRules = DEFAULT_SCORING,
 ) -> float:
-    """Simple return a year in percent."""
-    mean = average(returns, weighted=weighted, rules=rules)
-    return (math.exp(mean * days_in_year) - 1) * _PERCENT
+    """Simple return a year in percent; infinite where it is too large for a number."""
+    yearly = average(returns, weighted=weighted, rules=rules) * days_in_year
+    return (math.exp(yearly) - 1) * _PERCENT if yearly < _LARGEST_LOG else math.inf
 
 
 def sharpe(

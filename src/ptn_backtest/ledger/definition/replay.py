@@ -250,6 +250,7 @@ def _run_with_positions(replay: _Replay, step: _Step, names: list[str], held: se
         readings = _walk(replay, step, active)
     else:
         readings = {name: _read_after_batch(replay, step, name) for name in active}
+        idle = {name: _read_after_batch(replay, step, name) for name in idle}
     if replay.liquidation is None:
         if not replay.portfolio_only:
             readings = _replace_by_orders(step, readings)  # quirk 10
