@@ -5,6 +5,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO := runs/demo
 
+# neither the demo nor the tests see the settings of one's own runs, such as a database
+unexport $(filter PTN_BACKTEST_%,$(.VARIABLES))
+
 .PHONY: backtest test check docs bench clean
 
 ## replay the bundled synthetic positions out of an embedded SQLite database

@@ -18,6 +18,7 @@ from ptn_backtest.clock import format_time, parse_time
         ("2025-01-01 01:00:00+01:00", 1735689600000),
         ("2025-01-01T00:00:00.250", 1735689600250),
         (date(2025, 1, 1), 1735689600000),
+        (1.7356896e12, 1735689600000),  # as TOML may have it
         (datetime(2025, 1, 1, tzinfo=UTC), 1735689600000),
         (datetime(2025, 1, 1), 1735689600000),  # noqa: DTZ001 - TOML's local times have no zone
     ],
@@ -26,7 +27,9 @@ def test_times_are_accepted_as_ms_and_as_dates(value, ms):
     assert parse_time(value) == ms
 
 
-@pytest.mark.parametrize("value", ["yesterday", "", "20250101", "2025-13-01", True])
+@pytest.mark.parametrize(
+    "value", ["yesterday", "", "20250101", "2025-13-01", True, 0.5, float("inf")]
+)
 def test_what_is_not_a_time_is_named(value):
     with pytest.raises(ValueError, match=str(value) or "''"):
         parse_time(value)

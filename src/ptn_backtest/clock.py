@@ -7,22 +7,25 @@ MINUTE_MS = 60 * SECOND_MS
 HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
 
+FIRST_MS = 100_000_000_000
+"""March 1973. A smaller number is a time in seconds, which as ms would be a day of 1970."""
+
 NEVER_MS = 2**62
 """Later than every time that can occur; stands for "not closed" and "never"."""
 
 
-def parse_time(value: int | str | datetime) -> int:
-    """Milliseconds of a time given as ms, as an ISO 8601 date or date-time, or as a datetime.
+def parse_time(value: float | str | datetime) -> int:
+    """Milliseconds of a time given as whole ms, as an ISO 8601 date or date-time, or as a datetime.
 
     A text of digits is taken as milliseconds. A date-time without an offset is UTC.
 
     Raises:
         ValueError: the value is none of these; the message shows it.
     """
-    if isinstance(value, bool):
-        raise ValueError(f"{value!r} is not a time: give milliseconds or an ISO date")  # noqa: TRY004
-    if isinstance(value, int):
-        return value
+    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
+        raise ValueError(f"{value!r} is not a time: give milliseconds or an ISO date")
+    if isinstance(value, int | float):
+        return int(value)
     if isinstance(value, str):
         text = value.strip().replace("_", "")
         if text.removeprefix("-").isdigit() and "-" not in text[1:]:

@@ -22,11 +22,11 @@ def test_options_beat_the_environment_which_beats_the_file(tmp_path):
     file = tmp_path / "run.toml"
     file.write_text(
         'use_test_positions = true\nstart_time_ms = "2025-01-01"\nend_time_ms = 2025-02-01\n'
-        'interval_ms = 1000\ncandles = "candles"\n'
+        'interval_ms = 60000\ncandles = "candles"\n'
     )
-    environment = {"PTN_BACKTEST_INTERVAL_MS": "2000", "PTN_BACKTEST_CAPITAL": "5e5", "HOME": "/"}
-    config = load_config(file, environment, {"interval_ms": 3000})
-    assert config.interval_ms == 3000
+    environment = {"PTN_BACKTEST_INTERVAL_MS": "120000", "PTN_BACKTEST_CAPITAL": "5e5", "HOME": "/"}
+    config = load_config(file, environment, {"interval_ms": 180_000})
+    assert config.interval_ms == 180_000
     assert config.capital == 500_000.0
     assert config.start_time_ms == 1735689600000
     assert config.end_time_ms == 1738368000000
@@ -55,6 +55,18 @@ def test_use_slippage_has_three_settings(text, value):
     assert load_config(None, {}, {**TEST_POSITIONS, "use_slippage": text}).use_slippage is value
 
 
+@pytest.mark.parametrize("name", ["hotkeys", "what_if_hotkeys"])
+@pytest.mark.parametrize("given", ["a, b,c", ["a, b", "c"], ("a", "b,", "c"), ["a", "b", "c"]])
+def test_names_are_a_list_or_have_commas_between(name, given):
+    options = {**TEST_POSITIONS, "drop_pairs": "BTCUSD", name: given}
+    assert getattr(load_config(None, {}, options), name) == ("a", "b", "c")
+
+
+def test_pairs_may_have_commas_between_on_the_command_line_too():
+    config = load_config(None, {}, {**TEST_POSITIONS, "drop_pairs": ("BTCUSD,ETHUSD", "EURUSD")})
+    assert config.drop_pairs == ("BTCUSD", "ETHUSD", "EURUSD")
+
+
 @pytest.mark.parametrize(
     ("options", "named"),
     [
@@ -73,13 +85,20 @@ def test_use_slippage_has_three_settings(text, value):
         ),
         ({"use_database_positions": True, "database_url": "sqlite:///x.db"}, ["candles"]),
         (
-            {**TEST_POSITIONS, "start_time_ms": 5, "end_time_ms": 4},
+            {**TEST_POSITIONS, "start_time_ms": "2025-01-02", "end_time_ms": "2025-01-01"},
             ["start_time_ms", "end_time_ms"],
         ),
         ({**TEST_POSITIONS, "use_slipage": "true"}, ["use_slipage", "use_slippage"]),
         ({**TEST_POSITIONS, "start_time_ms": "soon"}, ["--start-time-ms", "soon"]),
         ({**TEST_POSITIONS, "parallel_mode": "3"}, ["--parallel-mode", "'3'", "SERIAL"]),
         ({**TEST_POSITIONS, "interval_ms": 0}, ["--interval-ms", "0"]),
+        ({**TEST_POSITIONS, "interval_ms": 3600}, ["--interval-ms", "seconds", "write 3600000"]),
+        (
+            {**TEST_POSITIONS, "start_time_ms": 1757000000},
+            ["--start-time-ms", "1970-01-21", "if these are seconds, write 1757000000000"],
+        ),
+        ({**TEST_POSITIONS, "end_time_ms": "1757000000"}, ["--end-time-ms", "write 1757000000000"]),
+        ({**TEST_POSITIONS, "end_time_ms": 1.5}, ["--end-time-ms", "1.5 is not a time"]),
         ({**TEST_POSITIONS, "missing_candles": "guess"}, ["guess", "hold"]),
     ],
 )

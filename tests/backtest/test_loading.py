@@ -81,6 +81,14 @@ def test_slippage_is_the_stored_one_unless_it_is_recalculated(tmp_path: Path) ->
     assert of_bitcoin(recalculate_slippage=True, capital=1_000.0) == {0.0}
 
 
+def test_hotkeys_that_nobody_has_are_named_where_others_have_positions(tmp_path: Path) -> None:
+    known = load_inputs(config(tmp_path)).positions.hotkeys[0]
+    asked = (known, "5Nobody", "5Other", "5Third", "5Fourth", "5Fifth")
+    [warning] = load_inputs(config(tmp_path, hotkeys=asked)).warnings
+    assert warning.startswith("no position of 5Fifth, 5Fourth, 5Nobody and 2 more: check")
+    assert load_inputs(config(tmp_path, hotkeys=(known,))).warnings == ()
+
+
 def test_slippage_that_cannot_be_computed_is_named_and_stops_a_strict_run(tmp_path: Path) -> None:
     inputs = load_inputs(config(tmp_path, recalculate_slippage=True))
     assert any("EURUSD" in warning and "daily candles" in warning for warning in inputs.warnings)

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from ptn_backtest.cli.unfinished import kept_to_oneself
 from tests.cli.test_run import DATABASE_RUN, ptn_backtest, workplace
 from tests.report.decoded import page_data
 
@@ -193,6 +195,76 @@ def test_an_interrupted_run_says_how_to_go_on_and_is_not_begun_anew_by_accident(
     assert done.returncode == 0, done.stderr
     assert contents(workplace / "runs/stopped") == whole
     assert not first.exists()
+
+
+def test_settings_that_are_others_are_told_where_a_run_of_that_name_was_interrupted(
+    workplace: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "runs"
+    arguments = (*DAILY, "--run-name", "begun", "--output", str(output))
+    assert ptn_backtest(*arguments, cwd=workplace).returncode == 0
+    (output / "unfinished-begun").mkdir()  # as if it had been killed before it was written
+    (output / "begun/states").rename(output / "unfinished-begun/states")
+    shutil.rmtree(output / "begun")
+    again = ptn_backtest(*arguments, cwd=workplace)
+    assert "holds a run with these settings that was interrupted: go on with it" in again.stderr
+    other = ptn_backtest(*arguments, "--missing-candles", "hold", cwd=workplace)
+    assert other.returncode == 2
+    assert "with other settings (missing_candles): go on with it" in other.stderr
+    plan = output / "unfinished-begun/states/plan.json"
+    plan.write_text(plan.read_text().replace('"version": ', '"version": 9'))
+    assert "cannot go on with" in ptn_backtest(*arguments, cwd=workplace).stderr
+    assert ptn_backtest(*arguments, "--overwrite", cwd=workplace).returncode == 0
+    assert [each.name for each in output.iterdir() if each.is_dir()] == ["begun"]
+
+
+@pytest.mark.parametrize("left", ["nothing", "plan", "first ledgers"])
+def test_a_run_of_which_nothing_is_done_is_in_nobody_s_way(
+    workplace: Path, tmp_path: Path, whole: dict[str, Any], left: str
+) -> None:
+    """Its process was killed, so that it could not clear up."""
+    output = tmp_path / "runs"
+    arguments = (*DAILY, "--run-name", "begun", "--output", str(output))
+    unfinished = output / "unfinished-begun"
+    if left == "nothing":
+        unfinished.mkdir(parents=True)
+        (unfinished / ".lock").touch()
+    else:
+        assert ptn_backtest(*arguments, cwd=workplace).returncode == 0
+        unfinished.mkdir()
+        (output / "begun/states").rename(unfinished / "states")
+        shutil.rmtree(output / "begun")
+        for part in (unfinished / "states").glob("[0-9]*"):
+            if left == "plan" or part.name != "0000.ledgers":
+                shutil.rmtree(part)
+    done = ptn_backtest(*arguments, cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    assert contents(output / "begun") == whole
+    assert not unfinished.exists()
+
+
+def test_a_run_that_is_refused_leaves_nothing_behind(workplace: Path, tmp_path: Path) -> None:
+    """Candles are missing after the end of the synthetic ones."""
+    output = tmp_path / "runs"
+    arguments = ("run", "--use-test-positions", "--end-time-ms", "2027-01-01", "--run-name", "x")
+    refused = ptn_backtest(*arguments, "--output", str(output), cwd=workplace)
+    assert refused.returncode == 2
+    assert "minute candles" in refused.stderr
+    assert not list(output.glob("*x*"))
+
+
+def test_one_process_at_a_time_writes_a_run(workplace: Path, tmp_path: Path) -> None:
+    output = tmp_path / "runs"
+    arguments = (*DAILY, "--run-name", "one", "--output", str(output))
+    unfinished = output / "unfinished-one"
+    with kept_to_oneself(unfinished):
+        refused = ptn_backtest(*arguments, cwd=workplace)
+        assert refused.returncode == 2
+        assert f"another process is writing {unfinished}" in refused.stderr
+        assert unfinished.is_dir()
+    assert not unfinished.exists()
+    assert ptn_backtest(*arguments, cwd=workplace).returncode == 0
+    assert not unfinished.exists()
 
 
 def test_a_late_order_in_the_database_is_noticed(workplace: Path, tmp_path: Path) -> None:

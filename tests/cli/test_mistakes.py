@@ -26,6 +26,9 @@ MISTAKES = {
     f"{FROM} oracle://u:secret@h/x --candles made": r"'oracle' are not supported; examples: sqlite",
     f"{FROM} sqlite:///none.db --candles made": r"there is no file none\.db. Check the path",
     f"{FROM} sqlite:///p.db --candles nowhere": r"no candle store at nowhere: make one with",
+    "run --use-database-positions --database-mapping m.toml --candles made": (
+        r"the mapping m\.toml is for a database, and none is named: set PTN_BACKTEST_DATABASE_URL"
+    ),
     f"{FROM} sqlite:///p.db": r"no candles: set candles to the folder",
     f"{FROM} sqlite:///broken.db --candles made --strict": r"leverage: 'lots' is not a number",
     f"{FROM} sqlite:///p.db --candles part": r"EURUSD minute 2025-09-05 14:30 UTC .*bring them",

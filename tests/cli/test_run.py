@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from ptn_backtest.cli.exits import exit_codes
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -122,9 +124,49 @@ def test_a_range_without_positions_leaves_a_page_that_says_so(workplace):
     done = ptn_backtest(
         *DATABASE_RUN, "--test-single-hotkey", "5Nobody", "--run-name", "empty", cwd=workplace
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1, done.stderr  # whoever runs it by a timer is to notice
     assert "no position" in done.stdout.lower()
     assert "5Nobody" in (workplace / "runs" / "empty" / "report.html").read_text()
+
+
+def test_a_terminal_that_lacks_letters_is_no_reason_to_fail(workplace):
+    done = ptn_backtest(
+        *DATABASE_RUN, "--run-name", "ascii", cwd=workplace, PYTHONIOENCODING="ascii"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "report:" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(28, "No space left on device", "x.parquet"), "error: x.parquet: No space left"),
+        # as Arrow raises it, which has no file's name
+        (
+            OSError("Error writing bytes to file. Detail: No space left"),
+            "error: Error writing bytes",
+        ),
+    ],
+)
+def test_a_full_disk_is_told_in_one_message(error, said, capsys):
+    with pytest.raises(SystemExit) as left, exit_codes():
+        raise error
+    assert left.value.code == 2
+    told = capsys.readouterr().err
+    assert told.startswith(said)
+    assert "that the disk has room" in told
+
+
+def test_the_demo_does_not_see_the_settings_of_ones_own_runs():
+    shown = subprocess.run(
+        ["make", "--silent", "--directory", str(ROOT), "--eval", "shown: ; @env", "shown"],
+        env={**os.environ, "PTN_BACKTEST_DATABASE_URL": "sqlite:///mine.db", "PTN_TEST_X": "kept"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "PTN_BACKTEST_DATABASE_URL" not in shown
+    assert "PTN_TEST_X=kept" in shown
 
 
 def test_a_password_is_never_shown(workplace):

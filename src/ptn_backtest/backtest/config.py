@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from ptn_backtest.backtest.execution import ParallelizationMode
 from ptn_backtest.backtest.legs import LEG_UPDATES
-from ptn_backtest.clock import DAY_MS, format_time, parse_time
+from ptn_backtest.clock import DAY_MS, FIRST_MS, MINUTE_MS, format_time, parse_time
 from ptn_backtest.errors import CandleError, ConfigError, UnknownTradePair
 from ptn_backtest.ledger.checkpoint import WINDOW_MS
 from ptn_backtest.positions.what_if import WhatIf
@@ -333,7 +333,24 @@ def _store(value: str | Path | None) -> Path | str | None:
 
 
 def _optional_time(value: Any) -> int | None:  # noqa: ANN401 - TOML gives ints, texts and dates
-    return None if value is None or value == "" else parse_time(value)
+    if value is None or value == "":
+        return None
+    time_ms = parse_time(value)
+    if 0 < time_ms < FIRST_MS:
+        raise ValueError(
+            f"{value} would be {format_time(time_ms)}: if these are seconds, write {time_ms}000"
+        )
+    return time_ms
+
+
+def _interval(value: int | str) -> int:
+    number = _positive(value)
+    if number < MINUTE_MS:
+        raise ValueError(
+            f"{value} ms are less than a minute, which is how often a position is valued: if these are "
+            f"seconds, write {number}000"
+        )
+    return number
 
 
 def _positive(value: int | str) -> int:
@@ -369,8 +386,9 @@ def _rules(value: str | list[str] | tuple[str, ...] | None) -> tuple[str, ...]:
 def _names(value: str | list[str] | tuple[str, ...] | None) -> tuple[str, ...]:
     if not value:
         return ()
-    parts = value.split(",") if isinstance(value, str) else value
-    return tuple(part.strip() for part in parts if part.strip())
+    given = [value] if isinstance(value, str) else value
+    parts = [part.strip() for each in given for part in each.split(",")]
+    return tuple(part for part in parts if part)
 
 
 def _pairs(value: str | list[str] | tuple[str, ...] | None) -> tuple[str, ...]:
@@ -414,7 +432,7 @@ _PARSERS: Mapping[str, Callable[[Any], Any]] = {
     "candles": _store,
     "start_time_ms": _optional_time,
     "end_time_ms": _optional_time,
-    "interval_ms": _positive,
+    "interval_ms": _interval,
     "history": _choice("full", "range"),
     "test_single_hotkey": _text,
     "hotkeys": _names,

@@ -28,6 +28,8 @@ from ptn_backtest.sources.records import ListsTraders, PositionQuery, PositionSo
 
 log = logging.getLogger(__name__)
 
+_N_NAMED = 3
+
 TEST_CANDLES = "test-candles"
 """Folder, in the output folder, of the candles that belong to the test positions."""
 
@@ -130,7 +132,7 @@ def load_inputs(config: BacktestConfig, *, leave_out: Collection[str] = ()) -> I
         synthetic=candles.synthetic or config.use_test_positions,
         timings={"load": loaded, "change": changing},
         plagiarism_events=plagiarism_events,
-        warnings=warnings + changed.warnings,
+        warnings=warnings + changed.warnings + _unknown(config, conversion, leave_out),
         changes=changed.counts,
         order_findings=changed.findings,
     )
@@ -238,12 +240,32 @@ def _with_slippage(config: BacktestConfig, before: _Changed, candles: CandleStor
     return before.further(positions, report.warnings, counts)
 
 
+def _unknown(
+    config: BacktestConfig, conversion: Conversion, leave_out: Collection[str]
+) -> tuple[str, ...]:
+    """A sentence on traders that were asked for and have no position, where others have."""
+    known = {one.miner_hotkey for one in conversion.positions}
+    known |= {one.miner_hotkey for one in conversion.rejections}
+    lacking = sorted(set(config.wanted_hotkeys or ()) - known - set(leave_out))
+    if not (known and lacking):
+        return ()
+    more = len(lacking) - _N_NAMED
+    named = ", ".join(lacking[:_N_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+    return (f"no position of {named}: check these hotkeys, which must be whole",)
+
+
 def open_position_source(config: BacktestConfig) -> PositionSource:
     """The source that the settings choose."""
     if config.use_test_positions:
         return open_source("test")
     if config.positions_path is not None:
         return open_source(str(config.positions_path))
+    if config.database_mapping is not None and not config.database_url:
+        raise ConfigError(
+            f"the mapping {config.database_mapping} is for a database, and none is named: set "
+            "PTN_BACKTEST_DATABASE_URL, or database_url (without one the package taoshi.ts.ptn is asked, "
+            "which takes no mapping)"
+        )
     return open_source(config.database_url or "taoshi", mapping=config.database_mapping)
 
 

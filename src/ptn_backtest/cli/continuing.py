@@ -1,5 +1,6 @@
 """`ptn-backtest continue`: a run to a later end, or one that was interrupted."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,7 @@ def continue_run(
         continued_states,
         going_on,
         is_finished,
+        kept_to_oneself,
         open_states,
         settings_of,
     )
@@ -74,18 +76,20 @@ def continue_run(
     states = open_states(folder)
     given = {name: value for name, value in options.items() if value is not None}
     config = settings_of(states, given, os.environ, finished=is_finished(folder))
-    if states_only:
+    # a finished run is replaced in one step, whoever else does so
+    with nullcontext() if is_finished(folder) else kept_to_oneself(folder):
+        if states_only:
+            with going_on(folder):
+                open_store = continued_states(states, config)
+                advance = advance_backtest(config, open_store, ProgressBar(), states.gone())
+            _say_what_was_done(folder, advance, as_json=as_json)
+            return
         with going_on(folder):
-            open_store = continued_states(states, config)
-            advance = advance_backtest(config, open_store, ProgressBar(), states.gone())
-        _say_what_was_done(folder, advance, as_json=as_json)
-        return
-    with going_on(folder):
-        result = run_backtest(config, ProgressBar(), continued_states(states, config))
-    # nothing was in the way of an interrupted run when it began, unless this very run came so far
-    config = replace(config, overwrite=True)
-    finished = folder if is_finished(folder) else None
-    finish(config, result, finished, states_of=folder, as_json=as_json)
+            result = run_backtest(config, ProgressBar(), continued_states(states, config))
+        # nothing was in the way of an interrupted run when it began, unless this very run came so far
+        config = replace(config, overwrite=True)
+        finished = folder if is_finished(folder) else None
+        finish(config, result, finished, states_of=folder, as_json=as_json)
 
 
 def _say_what_was_done(folder: Path, advance: "Advance", *, as_json: bool) -> None:

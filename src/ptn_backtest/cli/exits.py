@@ -36,12 +36,12 @@ def exit_codes() -> Iterator[None]:
         _tell(str(error))
     except OSError as error:
         # a file that a command did not look after by itself: no rights, no room, a folder in its place
-        if error.filename is None:
-            raise
         log.debug("the operating system refused", exc_info=error)
+        # what Arrow writes has its file's name nowhere
+        what = str(error) if error.filename is None else f"{error.filename}: {error.strerror}"
         _tell(
-            f"{error.filename}: {error.strerror}. Check that it exists, that you may read or write "
-            "there, and that the disk has room (-vv shows where it happened)"
+            f"{what}. Check that it exists, that you may read or write there, and that the disk has room "
+            "(-vv shows where it happened)"
         )
 
 

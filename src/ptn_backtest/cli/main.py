@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import io
 import sys
 
 import click
@@ -73,6 +74,9 @@ def cli(verbose: int) -> None:
 
 def main() -> None:
     """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # as a rule, but not in a notebook
+            stream.reconfigure(errors="replace")  # a line of a table is no reason to fail
     with exit_codes():
         # outside standalone mode click returns what a command gave to `ctx.exit`
         sys.exit(cli.main(standalone_mode=False))

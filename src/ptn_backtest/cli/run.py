@@ -137,24 +137,41 @@ def run_flags(**flags: Any) -> None:  # noqa: ANN401
         execute(config_from_options(None, flags))
 
 
-def execute(config: "BacktestConfig", *, as_json: bool = False) -> Path:
-    """Run, write the run folder, print the summary; returns the folder."""
+def execute(config: "BacktestConfig", *, as_json: bool = False) -> None:
+    """Run, write the run folder, print the summary; exits with 1 where no position was loaded."""
+    result = _run(config, as_json=as_json)
+    if not result.update_times_ms:
+        raise SystemExit(1)
+
+
+def _run(config: "BacktestConfig", *, as_json: bool) -> "RunResult":
     from ptn_backtest.backtest.run import run_backtest  # noqa: PLC0415 - slow to import
     from ptn_backtest.cli.progress import ProgressBar  # noqa: PLC0415
-    from ptn_backtest.cli.unfinished import begin_states, going_on, unfinished_folder  # noqa: PLC0415
+    from ptn_backtest.cli.unfinished import (  # noqa: PLC0415
+        begin_states,
+        going_on,
+        kept_to_oneself,
+        unfinished_folder,
+    )
     from ptn_backtest.results.run_folder import refuse_what_is_in_the_way  # noqa: PLC0415
+    from ptn_backtest.results.states import STATES  # noqa: PLC0415
 
     collect_rarely()
     if config.run_name:
         refuse_what_is_in_the_way(config.output / config.run_name, overwrite=config.overwrite)
     if not config.state_interval:
-        return finish(config, run_backtest(config, ProgressBar()), as_json=as_json)
+        result = run_backtest(config, ProgressBar())
+        finish(config, result, as_json=as_json)
+        return result
     unfinished = unfinished_folder(config)
-    with going_on(unfinished):
-        result = run_backtest(config, ProgressBar(), begin_states(config, unfinished))
-    # without positions there was nothing to store
-    states_of = unfinished if unfinished.exists() else None
-    return finish(config, result, states_of=states_of, as_json=as_json)
+    with kept_to_oneself(unfinished):
+        open_store = begin_states(config, unfinished)
+        with going_on(unfinished, new=True):
+            result = run_backtest(config, ProgressBar(), open_store)
+        # without positions there was nothing to store
+        states_of = unfinished if (unfinished / STATES).exists() else None
+        finish(config, result, states_of=states_of, as_json=as_json)
+        return result
 
 
 def finish(

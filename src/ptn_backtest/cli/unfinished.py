@@ -1,11 +1,14 @@
 """Runs that are under way: where their states are, and how to go on with them."""
 
+import fcntl
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import os
+import shutil
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -18,6 +21,7 @@ from ptn_backtest.results.states import STATES, StateFolder
 from ptn_backtest.sources.passwords import hide_passwords
 
 _DATABASE_URL = f"{ENVIRONMENT_PREFIX}DATABASE_URL"
+_LOCK = ".lock"
 
 
 def unfinished_folder(config: BacktestConfig) -> Path:
@@ -31,14 +35,11 @@ def begin_states(config: BacktestConfig, folder: Path) -> Callable[[Sequence[int
     """A function that makes the states of a new run for its update times.
 
     Raises:
-        ConfigError: there are states of such a run already.
+        ConfigError: legs of such a run are done already.
     """
-    if (folder / STATES).exists() and not config.overwrite:
-        raise ConfigError(
-            f"{folder} holds a run with these settings that was interrupted, or is still under way: "
-            f"go on with it ('ptn-backtest continue {folder}'), or begin anew (--overwrite)"
-        )
     settings = {"config": config.stored(), "rulebook": config.load_rulebook().to_dict()}
+    if (folder / STATES).exists() and not config.overwrite:
+        _refuse_what_is_done(folder, settings, config.recorded().keys())
 
     def begin(times_ms: Sequence[int]) -> LegStore:
         legs = cut_into_legs(times_ms, config.state_interval)
@@ -47,14 +48,84 @@ def begin_states(config: BacktestConfig, folder: Path) -> Callable[[Sequence[int
     return begin
 
 
+def _refuse_what_is_done(folder: Path, settings: Mapping[str, Any], names: Collection[str]) -> None:
+    try:
+        states = StateFolder(folder)
+    except ConfigError:
+        raise ConfigError(
+            f"{folder} holds a run that this version of ptn-backtest cannot go on with: begin anew "
+            "(--overwrite), or name this run otherwise (--run-name)"
+        ) from None
+    if not states.n_done():
+        return  # nothing is lost
+    now, before = json.loads(json.dumps(settings)), states.settings
+    others = [name for name in names if now["config"][name] != before["config"].get(name)]
+    if now["rulebook"] != before["rulebook"] and "rulebook" not in others:
+        others.append("rulebook")
+    go_on = f"go on with it ('ptn-backtest continue {folder}')"
+    if others:
+        raise ConfigError(
+            f"{folder} holds a run that was interrupted, with other settings ({', '.join(others)}): "
+            f"{go_on}, name this run otherwise (--run-name), or begin anew (--overwrite)"
+        )
+    raise ConfigError(
+        f"{folder} holds a run with these settings that was interrupted: {go_on}, or begin anew "
+        "(--overwrite)"
+    )
+
+
 @contextmanager
-def going_on(folder: Path) -> Iterator[None]:
-    """Tell, where a run ends before it is finished, how to go on with it."""
+def kept_to_oneself(folder: Path) -> Iterator[None]:
+    """Keep other processes out of the folder of a run that is under way; it is made if need be.
+
+    A process that ends in any way holds nothing any more. A folder in which nothing is done when this
+    one ends is removed.
+
+    Raises:
+        ConfigError: another process is writing the run.
+    """
+    with _locked(folder):
+        try:
+            yield
+        finally:
+            if folder.exists() and not (folder / STATES).exists():
+                shutil.rmtree(folder)
+
+
+def _locked(folder: Path) -> TextIO:
+    """The folder's lock, which is held until it is closed."""
+    path = folder / _LOCK
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        # a run that ends takes its folder away, maybe just now: then the lock is nobody's
+        with suppress(FileNotFoundError):
+            lock = path.open("w", encoding="utf-8")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(path.stat(), os.fstat(lock.fileno())):
+                    return lock
+            except BlockingIOError:
+                lock.close()
+                raise ConfigError(
+                    f"another process is writing {folder}: wait until it is done, or name this run "
+                    "otherwise (--run-name)"
+                ) from None
+            lock.close()
+
+
+@contextmanager
+def going_on(folder: Path, *, new: bool = False) -> Iterator[None]:
+    """Tell, where a run ends before it is finished, how to go on with it.
+
+    Of a `new` one of which nothing is done, nothing is left.
+    """
     try:
         yield
     except BaseException:
         if (folder / STATES).exists() and StateFolder(folder).n_done():
             click.echo(f"go on with: ptn-backtest continue {folder}", err=True)
+        elif new:
+            shutil.rmtree(folder, ignore_errors=True)
         raise
 
 

@@ -17,7 +17,7 @@ from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ptn_backtest.clock import parse_time
+from ptn_backtest.clock import FIRST_MS, parse_time
 from ptn_backtest.errors import SourceError, SourceUnavailable
 from ptn_backtest.sources.numeric import whole_number
 
@@ -30,8 +30,6 @@ FLAGGED, CLEARED = "flagged", "cleared"
 _NAMES = (("miner_hotkey", "hotkey"), ("time_ms", "time"), ("event",))
 """What each of the three is called; our name first."""
 
-_FIRST_MS = 100_000_000_000
-"""March 1973. A smaller number is a time in seconds, which as ms would be a day of 1970."""
 _LAST_MS = 253_402_300_799_999
 """The end of the year 9999."""
 
@@ -224,7 +222,7 @@ def _time_ms(value: Any) -> int:  # noqa: ANN401 - as found
         time_ms = parse_time(value) if isinstance(value, str | date) else whole_number(value)  # type: ignore[arg-type]
     except ValueError as error:
         raise ValueError(f"time_ms: {error}") from None
-    if not _FIRST_MS <= time_ms <= _LAST_MS:
+    if not FIRST_MS <= time_ms <= _LAST_MS:
         raise ValueError(f"time_ms {value!r} is not a time in ms, or before 1973")
     return time_ms
 
