@@ -15,6 +15,7 @@ from sqlalchemy.pool import NullPool
 from ptn_backtest.errors import SchemaError, SourceError, SourceUnavailable
 from ptn_backtest.sources.database import DatabasePositionOrderSource
 from ptn_backtest.sources.database.connect import parse_url, safe_url
+from ptn_backtest.sources.database.mapping import load_mapping
 from ptn_backtest.sources.database.writing import write_records
 from tests.sources.database.database_records import position
 
@@ -176,6 +177,40 @@ def test_an_empty_database(database_url: str) -> None:
     assert "no table orders" in message
     assert "ptn-backtest positions import" in message
     assert safe_url(parse_url(database_url)) in message
+
+
+def test_tables_in_another_schema(postgres_url: str, tmp_path: Path) -> None:
+    engine = sqlalchemy.create_engine(postgres_url, poolclass=NullPool)
+    with engine.begin() as connection:
+        connection.execute(text('CREATE SCHEMA "Trial Live"'))
+        connection.execute(text('CREATE TABLE "Trial Live".trades (pid INT)'))
+    with pytest.raises(SchemaError) as raised:
+        read(postgres_url)
+    message = str(raised.value)
+    assert (
+        "no table positions in the connection's own schema; tables are in the schema \"Trial"
+        in (message)
+    )
+    assert 'write schema = "..."' in message
+    assert "empty" not in message
+    assert "import" not in message
+
+    with engine.begin() as connection:
+        connection.execute(text('CREATE VIEW "Trial Live".positions AS SELECT 1 AS pid'))
+        connection.execute(text("CREATE TABLE fills (pid INT)"))
+    with pytest.raises(SchemaError) as raised:
+        read(postgres_url)
+    message = str(raised.value)
+    assert (
+        "no table positions in the connection's own schema; there is one in the schema \"Tri"
+        in (message)
+    )
+    assert "no table orders. Known: fills" in message  # the other schema has none either
+
+    mapping = tmp_path / "mapping.toml"
+    mapping.write_text('schema = "trial live"')
+    with pytest.raises(SchemaError, match=r'in the schema trial live; there is one in .*"Trial Li'):
+        list(DatabasePositionOrderSource(postgres_url, load_mapping(mapping)).read())
 
 
 def test_tables_and_columns_that_are_missing_are_all_named(database_url: str) -> None:

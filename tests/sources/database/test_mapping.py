@@ -26,6 +26,7 @@ from sqlalchemy.pool import NullPool
 
 from ptn_backtest.errors import ConfigError, SchemaError
 from ptn_backtest.sources.database import DatabasePositionOrderSource
+from ptn_backtest.sources.database.examining import Stage, examine_database
 from ptn_backtest.sources.database.mapping import (
     COLUMNS,
     OUR_SCHEMA,
@@ -37,7 +38,7 @@ from ptn_backtest.sources.database.mapping import (
 from ptn_backtest.sources.database.schema import TABLES
 from ptn_backtest.sources.database.writing import write_records
 from ptn_backtest.sources.records import PositionQuery
-from tests.sources.database.database_records import ALICE, BOB, uuids
+from tests.sources.database.database_records import ALICE, BOB, position, uuids
 
 DOCUMENTED = Path(__file__).resolve().parents[3] / "docs" / "mapping.md"
 NOON_MS = 1_735_732_800_000  # 2025-01-01 12:00 UTC
@@ -388,6 +389,47 @@ def test_a_namespace_and_a_view(postgres_url: str, load: Any) -> None:
         connection.execute(text('ALTER TABLE orders SET SCHEMA "Mine"'))
     found = list(DatabasePositionOrderSource(postgres_url, load('schema = "Mine"')).read())
     assert uuids(found) == ["a"]
+
+
+def test_a_view_that_its_reader_may_select_only(mariadb_url: str, load: Any) -> None:
+    """Not SHOW VIEW; and no right at all on the tables behind it."""
+    write_records(mariadb_url, [position("a", close_ms=2_000)])
+    url = sqlalchemy.make_url(mariadb_url)
+    user = f"reader_{str(url.database)[-12:]}"
+    engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.execute(text("ALTER TABLE orders MODIFY price FLOAT"))
+        connection.execute(text("CREATE VIEW live AS SELECT * FROM positions"))
+        connection.execute(text("CREATE VIEW live_orders AS SELECT * FROM orders"))
+        connection.execute(text(f"CREATE USER {user}"))
+        for view in ("live", "live_orders"):
+            connection.execute(text(f"GRANT SELECT ON {view} TO {user}"))
+        try:
+            mapping = load(
+                """
+                positions = { table = "live" }
+                orders = { table = "live_orders" }
+                account_sizes = { absent = true }
+                plagiarism_events = { absent = true }
+                """
+            )
+            reader = url.set(username=user, password=None).render_as_string()
+            found = examine_database(reader, mapping)
+            assert (found.stage, found.fault) == (Stage.DONE, "")
+            source = DatabasePositionOrderSource(reader, mapping)
+            assert source.read_table() is None  # a view has no key
+            [record] = source.read()
+            assert [each.fields["price"] for each in record.orders] == [83024.2421875] * 2
+            missing = load(
+                """
+                positions = { table = "live", columns = { open_ms = "opened" } }
+                orders = { table = "live_orders" }
+                """
+            )
+            with pytest.raises(SchemaError, match="table live has no column opened"):
+                list(DatabasePositionOrderSource(reader, missing).read())
+        finally:
+            connection.execute(text(f"DROP USER {user}"))
 
 
 def test_types_that_only_postgresql_has(postgres_url: str) -> None:

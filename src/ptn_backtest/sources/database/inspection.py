@@ -5,9 +5,18 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Inspector
+from sqlalchemy import Connection, Inspector, text
 from sqlalchemy.exc import SAWarning
-from sqlalchemy.types import FLOAT, BigInteger, Boolean, Double, Integer, String, TypeEngine
+from sqlalchemy.types import (
+    FLOAT,
+    BigInteger,
+    Boolean,
+    Double,
+    Integer,
+    NullType,
+    String,
+    TypeEngine,
+)
 
 from ptn_backtest.errors import SchemaError
 from ptn_backtest.sources.database.mapping import (
@@ -20,6 +29,14 @@ from ptn_backtest.sources.database.mapping import (
 from ptn_backtest.sources.database.schema import TABLES
 
 log = logging.getLogger(__name__)
+
+_MYSQL_VIEW = text(
+    "SELECT column_name, data_type FROM information_schema.columns"
+    " WHERE table_schema = COALESCE(:schema, DATABASE()) AND table_name = :name"
+    " ORDER BY ordinal_position"
+)
+
+_SCHEMAS_SHOWN = 5
 
 
 def check_mapping(
@@ -77,8 +94,7 @@ def is_like_ours(there: Inspector, mapping: SchemaMapping, table: str) -> bool:
     ):
         return False
     found = _columns(there, mapping, table) or {}
-    key = there.get_pk_constraint(str(mapped.table), schema=mapping.schema)
-    return key["constrained_columns"] == [mapped.columns[uuid].column] and all(
+    return _key(there, mapping, str(mapped.table)) == [mapped.columns[uuid].column] and all(
         isinstance(found[str(column.column)], _alike(TABLES[table].c[ours].type))
         for ours, column in mapped_columns(mapped)
     )
@@ -106,23 +122,84 @@ def _columns(
         warnings.simplefilter("ignore", SAWarning)  # a type that SQLAlchemy does not know
         if not there.has_table(name, schema=mapping.schema):
             return None
+        if _is_mysql_view(there, mapping, name):
+            return _columns_of_mysql_view(there, mapping, name)
         columns = there.get_columns(name, schema=mapping.schema)
     return {column["name"]: column["type"] for column in columns}
 
 
+def _key(there: Inspector, mapping: SchemaMapping, name: str) -> list[str]:
+    """The columns of a table's primary key; a view has none."""
+    if _is_mysql_view(there, mapping, name):
+        return []
+    return there.get_pk_constraint(name, schema=mapping.schema)["constrained_columns"]
+
+
+def _is_mysql_view(there: Inspector, mapping: SchemaMapping, name: str) -> bool:
+    """SQLAlchemy looks at it by SHOW CREATE VIEW, which needs more than the right to read it."""
+    return there.dialect.name == "mysql" and name in there.get_view_names(schema=mapping.schema)
+
+
+def _columns_of_mysql_view(
+    there: Inspector, mapping: SchemaMapping, name: str
+) -> Mapping[str, TypeEngine[object]]:
+    """The columns that the user may read."""
+    if not isinstance(there.bind, Connection):
+        raise TypeError("the inspector is not one of an open connection")
+    rows = there.bind.execute(_MYSQL_VIEW, {"schema": mapping.schema, "name": name})
+    types = getattr(there.dialect, "ischema_names", {})
+    return {column: types.get(kind, NullType)() for column, kind in rows}
+
+
 def _missing_table(there: Inspector, mapping: SchemaMapping, table: str) -> str:
-    tables = there.get_table_names(schema=mapping.schema)
-    known = [*tables, *there.get_view_names(schema=mapping.schema)]
+    known = _tables(there, mapping.schema)
     name = str(mapping.tables[table].table)
+    elsewhere = _elsewhere(there, name, only_same=bool(known))
+    absent = "" if table in ("positions", "orders") else ", or say absent = true"
+    if elsewhere:
+        where = f"the schema {mapping.schema}" if mapping.schema else "the connection's own schema"
+        return (
+            f"no table {name} in {where}; {elsewhere}. In the mapping file, write schema = "
+            f'"...", and where the name is another one, [{table}] table = "..."{absent}'
+        )
     if not known:
         return (
             f"no table {name}: the database is empty. "
             "Fill it with `ptn-backtest positions import`, or check its name in the URL"
         )
-    absent = "" if table in ("positions", "orders") else ", or say absent = true"
     return (
         f"no table {name}{did_you_mean(name, sorted(known))}. "
         f'Name the right one in the mapping file, [{table}] table = "..."{absent}'
+    )
+
+
+def _tables(there: Inspector, schema: str | None) -> list[str]:
+    """Tables and views of a schema; PostgreSQL tells of those too that one may not read."""
+    return [*there.get_table_names(schema=schema), *there.get_view_names(schema=schema)]
+
+
+def _elsewhere(there: Inspector, name: str, *, only_same: bool) -> str:
+    """Which other schemas of a PostgreSQL database have a table of this name, else any; or ""."""
+    if there.dialect.name != "postgresql":  # elsewhere a schema is another database
+        return ""
+    found = {
+        schema: tables
+        for schema in there.get_schema_names()
+        if schema != "information_schema" and (tables := _tables(there, schema))
+    }
+    same = [schema for schema, tables in found.items() if name in tables]
+    if same:
+        return "there is one in " + _named(same)
+    if only_same or not found:
+        return ""
+    return "tables are in " + _named(list(found))
+
+
+def _named(schemas: list[str]) -> str:
+    more = len(schemas) - _SCHEMAS_SHOWN
+    shown = ", ".join(f'"{schema}"' for schema in sorted(schemas)[:_SCHEMAS_SHOWN])
+    return f"the schema{'s' if len(schemas) > 1 else ''} {shown}" + (
+        f" and {more} more" if more > 0 else ""
     )
 
 
