@@ -1,4 +1,5 @@
 import json
+import re
 import sqlite3
 import subprocess
 import sys
@@ -101,6 +102,26 @@ def test_import_of_what_cannot_be_replayed_says_so(run: Any) -> None:
     shown = run("import", "mixed.json", "sqlite:///x.db")
     assert "1 position of the source cannot be replayed" in shown
     assert "positions check sqlite:///x.db" in shown
+
+
+def test_an_import_that_stores_nothing_exits_1(run: Any, tmp_path: Path) -> None:
+    bad = [position(f"p{i}", is_closed_position="shut", trade_pair="NONE") for i in range(30)]
+    (tmp_path / "bad.json").write_text(json.dumps(bad))
+    shown = run("import", "bad.json", "sqlite:///x.db", code=1)
+    assert "none of the 30 positions could be stored" in shown
+    assert re.search(r"is_closed_position +30\n", shown)
+    assert "... and 10 more" in shown
+    # what is wrong is to be seen in the source: the database is empty
+    assert "see `ptn-backtest positions check bad.json`" in shown
+    assert "check sqlite" not in shown
+    document = json.loads(run("import", "bad.json", "sqlite:///x.db", "--json", code=1))
+    assert document["positions_read"] == 30
+    assert document["unstored"][0]["kind"] == "is_closed_position"
+
+
+def test_an_import_of_an_empty_source_is_no_failure(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "none.json").write_text("[]")
+    run("import", "none.json", "sqlite:///x.db")
 
 
 def test_a_strict_import_stores_nothing_of_a_bad_source(run: Any) -> None:

@@ -26,6 +26,7 @@ from ptn_backtest.sources.records import PositionQuery, PositionRecord, Position
 
 if TYPE_CHECKING:
     from ptn_backtest.positions.rejection import Rejection
+    from ptn_backtest.sources.database.writing import WriteCounts
     from ptn_backtest.sources.records import EliminationRecord
 
 
@@ -113,7 +114,9 @@ positions.add_command(check_orders)
 @_mapping_option("TOML file with the table and column names of SOURCE, if it is a database.")
 @_PRICE_SOURCES
 @_with_query
+@click.pass_context
 def import_(
+    ctx: click.Context,
     source: str,
     database_url: str,
     mapping: Path | None,
@@ -127,7 +130,7 @@ def import_(
     same again changes nothing, and nothing is deleted. Positions are stored as they were found;
     what the tables cannot hold is listed, and with --strict the first position that cannot be
     replayed stops the import. Eliminations, account sizes and plagiarism events come along where
-    SOURCE has them.
+    SOURCE has them. Exits 1 where SOURCE has positions and none of them could be stored.
 
     \b
     Examples:
@@ -159,15 +162,25 @@ def import_(
             **asdict(counts),
             rejections=[asdict(rejection) for rejection in rejections],
         )
-        return
-    click.echo(f"imported {origin.describe()} into {target}\n")
+    else:
+        _print_import(origin.describe(), target, counts)
+        print_note(rejections, hide_passwords(source) if counts.stored_none else target)
+    ctx.exit(1 if counts.stored_none else 0)
+
+
+def _print_import(source: str, target: str, counts: "WriteCounts") -> None:
+    click.echo(f"imported {source} into {target}\n")
     click.echo(f"{'':<18}{'new':>10}{'changed':>10}{'unchanged':>11}")
     for name in ("positions", "orders", "eliminations", "account_sizes", "plagiarism_events"):
         rows = getattr(counts, name)
         label = name.replace("_", " ")
         click.echo(f"{label:<18}{rows.inserted:>10}{rows.updated:>10}{rows.unchanged:>11}")
-    print_left_out([f"{left.origin}: {left.reason}" for left in counts.unstored])
-    print_note(rejections, target)
+    print_left_out(
+        [f"{left.origin}: {left.reason}" for left in counts.unstored],
+        [left.kind for left in counts.unstored],
+    )
+    if counts.stored_none:
+        click.echo(f"\nnone of the {number(counts.positions_read, 'position')} could be stored")
 
 
 @positions.command("export")

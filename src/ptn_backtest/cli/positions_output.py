@@ -16,10 +16,12 @@ SHOWN = 20
 """How many differences or rejections are listed unless told otherwise."""
 
 
-def print_left_out(lines: Sequence[str]) -> None:
-    """What a target could not hold."""
+def print_left_out(lines: Sequence[str], kinds: Sequence[str] = ()) -> None:
+    """What a target could not hold, counted by the kind of fault where that is known."""
     if lines:
         click.echo(f"\nleft out, because they have no place there: {len(lines)}")
+        for kind, count in Counter(kinds).most_common():
+            click.echo(f"  {kind:<24}{count:>10}")
         _print_some(lines, SHOWN)
 
 

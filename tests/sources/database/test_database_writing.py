@@ -3,6 +3,7 @@
 import logging
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from enum import Enum
@@ -328,3 +329,23 @@ def test_tables_that_are_not_ours_are_left_alone(database_url: str) -> None:
         write_records(database_url, RECORDS)
 
     assert inspect(engine_of(database_url)).get_table_names() == ["orders"]
+
+
+def test_many_that_cannot_be_stored_are_counted_not_listed(
+    sqlite_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    bad = [position(f"p{i}", account_size="big") for i in range(40)]
+    counts = write_records(sqlite_url, [*bad, position("x", orders=[order("o", 1, price="high")])])
+    assert Counter(left.kind for left in counts.unstored) == {
+        "account_size": 40,
+        "orders' price": 1,
+    }
+    assert len(caplog.messages) == 3 + 1 + 1
+    assert caplog.messages[-1] == "left out: 37 more for account_size"
+    assert counts.stored_none
+    assert counts.positions_read == 41
+    # what is stored already is no failure
+    write_records(sqlite_url, [position("good")])
+    assert not write_records(sqlite_url, [position("good")]).stored_none
+    assert not write_records(sqlite_url, []).stored_none

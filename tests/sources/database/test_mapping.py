@@ -125,6 +125,19 @@ def test_what_a_file_can_say(load: Any) -> None:
             "not one of ms, s, us, datetime, iso",
         ),
         ("[orders.columns]\norder_type = { values = { a = 1 } }", "values: expected texts"),
+        ("[orders.columns]\norder_type = { values = { a = true } }", "values: expected texts"),
+        (
+            "[positions.columns]\nis_closed_position = { values = { a = 'yes' } }",
+            "[positions.columns] is_closed_position values: 'yes' is neither true nor false",
+        ),
+        (
+            "[positions.columns]\nis_closed_position = { values = { a = 2 } }",
+            "values: 2 is neither true nor false",
+        ),
+        (
+            "[positions.columns]\nis_closed_position = { constant = 'open' }",
+            "constant: 'open' is neither true nor false",
+        ),
         ("[orders.columns]\nbid = { absent = 'yes' }", "'yes' is neither true nor false"),
         ("[orders]\nabsent = true", "[orders] absent: this table is required"),
         ("[orders]\ntable = ''", "[orders] table: '' is not a name"),
@@ -315,6 +328,40 @@ def test_other_tables_of_a_renamed_schema(renamed: DatabasePositionOrderSource) 
     assert renamed.read_account_sizes() == {ALICE: [(NOON_MS, 1.0), (NOON_MS + 1, 2.0)]}
     assert renamed.read_eliminations() == []
     assert renamed.describe().endswith(" as mapping.toml maps it")
+
+
+@pytest.mark.parametrize(
+    ("closed", "still_open"),
+    [("true", "false"), ('"true"', '"False"'), ('"TRUE"', '"false"'), ('"1"', '"0"'), ("1", "0")],
+)
+def test_a_truth_value_under_other_names(
+    mariadb_url: str, load: Any, closed: str, still_open: str, sqlite_url: str
+) -> None:
+    """Every reader sees a bool, and so an import stores it."""
+    write_records(mariadb_url, [position("a", close_ms=2_000), position("b", open_ms=3_000)])
+    engine = sqlalchemy.create_engine(mariadb_url, poolclass=NullPool)
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE positions ADD st ENUM('OPEN', 'CLOSED')"))
+        connection.execute(
+            text("UPDATE positions SET st = IF(position_uuid = 'a', 'CLOSED', 'OPEN')")
+        )
+    meanings = f"{{ CLOSED = {closed}, OPEN = {still_open} }}"
+    columns = f'is_closed_position = {{ column = "st", values = {meanings} }}'
+    mapping = load(f"[positions.columns]\n{columns}")
+    found = list(DatabasePositionOrderSource(mariadb_url, mapping).read())
+    assert [each.stored["is_closed_position"] for each in found] == [True, False]
+    assert all(type(each.stored["is_closed_position"]) is bool for each in found)
+
+    assert write_records(sqlite_url, found).positions.inserted == 2
+    stored = DatabasePositionOrderSource(sqlite_url).read()
+    assert [each.stored["is_closed_position"] for each in stored] == [True, False]
+
+
+def test_a_constant_truth_value(sqlite_url: str, load: Any) -> None:
+    write_records(sqlite_url, [position("a")])
+    mapping = load('[positions.columns]\nis_closed_position = { constant = "True" }')
+    [record] = DatabasePositionOrderSource(sqlite_url, mapping).read()
+    assert record.stored["is_closed_position"] is True
 
 
 @pytest.mark.parametrize("unit", ["datetime", "iso"])

@@ -57,6 +57,19 @@ REQUIRED: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 _OPTIONAL_TABLES = ("eliminations", "account_sizes", "plagiarism_events")
 
+_FLAGS = ("is_closed_position",)
+"""Columns of truth values."""
+
+_TRUTH: Mapping[object, bool] = {
+    False: False,  # and 0
+    True: True,
+    "false": False,
+    "true": True,
+    "0": False,
+    "1": True,
+}
+"""How a file may write truth values, in any case."""
+
 _ADDED_TABLES = ("plagiarism_events",)
 """Tables that came to our schema after databases and mapping files of it were made."""
 
@@ -79,13 +92,14 @@ class ColumnMapping:
         column: the column's name there, None where the table has none.
         unit: how it holds a time; only for our columns named `..._ms`.
         constant: what stands in every row instead, None for nothing.
-        values: what the database's values mean, by their text ({"1": "LONG"}); others stay.
+        values: what the database's values mean, by their text ({"1": "LONG"}); others stay. Truth
+            values for our columns of them.
     """
 
     column: str | None
     unit: TimeUnit = TimeUnit.MS
     constant: str | float | None = None
-    values: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, str | bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,11 +226,11 @@ class _Reader:
         if absent:
             return ColumnMapping(None)
         if "constant" in value:
-            return ColumnMapping(None, constant=self._constant(value["constant"], place))
+            return ColumnMapping(None, constant=self._constant(name, value["constant"], place))
         return ColumnMapping(
             self._text(value.get("column"), f"{place} column") or name,
             unit=self._unit(name, value.get("unit"), place),
-            values=self._values(value.get("values", {}), place),
+            values=self._values(name, value.get("values", {}), place),
         )
 
     def _unit(self, name: str, value: object, place: str) -> TimeUnit:
@@ -230,17 +244,28 @@ class _Reader:
             self.faults.append(f"{place} unit: {value!r} is not one of {', '.join(TimeUnit)}")
         return TimeUnit.MS
 
-    def _values(self, value: object, place: str) -> dict[str, str]:
+    def _values(self, name: str, value: object, place: str) -> Mapping[str, str | bool]:
+        if isinstance(value, dict) and name in _FLAGS:
+            return {text: self._truth(meant, f"{place} values") for text, meant in value.items()}
         if isinstance(value, dict) and all(isinstance(text, str) for text in value.values()):
             return value
         self.faults.append(f'{place} values: expected texts, like {{ "1" = "LONG" }}')
         return {}
 
-    def _constant(self, value: object, place: str) -> str | float | None:
+    def _constant(self, name: str, value: object, place: str) -> str | float | None:
+        if name in _FLAGS:
+            return self._truth(value, f"{place} constant")
         if isinstance(value, str | int | float):
             return value
         self.faults.append(f"{place} constant: {value!r} is neither a text nor a number")
         return None
+
+    def _truth(self, value: object, place: str) -> bool:
+        key = value.lower() if isinstance(value, str) else value
+        if isinstance(key, str | int) and key in _TRUTH:
+            return _TRUTH[key]
+        self.faults.append(f"{place}: {value!r} is neither true nor false")
+        return False
 
     def _text(self, value: object, place: str) -> str | None:
         if value is None or (isinstance(value, str) and value):

@@ -19,7 +19,11 @@ Row = dict[str, Any]
 
 
 class UnstorableError(Exception):
-    """Why a record cannot be stored."""
+    """Why a record cannot be stored: a sentence, and in a word or two the kind of fault."""
+
+    def __init__(self, reason: str, kind: str) -> None:
+        super().__init__(reason)
+        self.kind = kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +42,9 @@ def position_rows(record: PositionRecord) -> PositionRows:
         UnstorableError: the schema cannot hold it as it is, with all of its orders.
     """
     if record.error is not None:
-        raise UnstorableError(f"unreadable: {record.error}")
+        raise UnstorableError(f"unreadable: {record.error}", "unreadable")
     if record.orphan:
-        raise UnstorableError("orders without a position")
+        raise UnstorableError("orders without a position", "order_without_position")
     position = row_of(POSITIONS, {**record.stored, **record.fields})
     orders: list[Row] = []
     last_ms: int | None = None
@@ -49,12 +53,14 @@ def position_rows(record: PositionRecord) -> PositionRows:
         try:
             row = row_of(ORDERS, {**order.fields, **place})
         except UnstorableError as error:
-            raise UnstorableError(f"order {order.fields.get('order_uuid')}: {error}") from None
+            fault = f"order {order.fields.get('order_uuid')}: {error}"
+            raise UnstorableError(fault, f"orders' {error.kind}") from None
         at = row.get("processed_ms")
         if at is not None and last_ms is not None and at < last_ms:
             raise UnstorableError(
                 f"order {row['order_uuid']}: processed_ms {at} is before the previous order's "
-                f"{last_ms}, and a database gives orders by time"
+                f"{last_ms}, and a database gives orders by time",
+                "orders_out_of_order",
             )
         last_ms = last_ms if at is None else at
         orders.append(row)
@@ -71,12 +77,12 @@ def row_of(table: Table, found: Mapping[str, Any]) -> Row:
     for column in table.columns:
         value = found.get(column.name)
         if value is None and not column.nullable:
-            raise UnstorableError(f"{column.name} is missing")
+            raise UnstorableError(f"{column.name} is missing", column.name)
         if column.name in found:
             try:
                 row[column.name] = None if value is None else _value(column, value)
             except ValueError as error:
-                raise UnstorableError(f"{column.name}: {error}") from None
+                raise UnstorableError(f"{column.name}: {error}", column.name) from None
     return row
 
 

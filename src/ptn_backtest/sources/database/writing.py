@@ -7,6 +7,7 @@ stored whole, with all of its orders, or not at all: a part of it would replay a
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,6 +39,9 @@ log = logging.getLogger(__name__)
 POSITIONS_AT_ONCE = 250
 """Positions in memory, and between two calls of `progress`."""
 
+_TOLD_OF_A_KIND = 3
+"""Records left out for one kind of fault that are warned of one by one."""
+
 
 @dataclass(slots=True)
 class TableCounts:
@@ -58,6 +62,9 @@ class Unstored:
         miner_hotkey: the trader, "" where unknown.
         position_uuid: the position's key, "" where unknown or not a position.
         n_orders: how many orders were left out with it.
+        kind: the kind of fault, which many records may share: the column at fault ("open_ms",
+            "orders' price"), "unreadable", "order_without_position", "orders_out_of_order",
+            "duplicate_position", "duplicate_order", "duplicate_time" or "plagiarism_event".
     """
 
     reason: str
@@ -65,6 +72,7 @@ class Unstored:
     miner_hotkey: str = ""
     position_uuid: str = ""
     n_orders: int = 0
+    kind: str = ""
 
 
 @dataclass(slots=True)
@@ -78,6 +86,7 @@ class WriteCounts:
         eliminations: recorded eliminations.
         plagiarism_events: recorded plagiarism events.
         unstored: the records that were left out, each with its reason.
+        positions_read: positions among the records, stored or not.
     """
 
     positions: TableCounts = field(default_factory=TableCounts)
@@ -86,6 +95,13 @@ class WriteCounts:
     eliminations: TableCounts = field(default_factory=TableCounts)
     plagiarism_events: TableCounts = field(default_factory=TableCounts)
     unstored: list[Unstored] = field(default_factory=list)
+    positions_read: int = 0
+
+    @property
+    def stored_none(self) -> bool:
+        """Whether there were positions, and the database has none of them."""
+        of = self.positions
+        return bool(self.positions_read) and not (of.inserted or of.updated or of.unchanged)
 
 
 def write_records(
@@ -144,12 +160,13 @@ class _Import:
     def positions(self, records: Sequence[PositionRecord]) -> None:
         """Store a batch of positions with their orders."""
         accepted: list[PositionRows] = []
+        self.counts.positions_read += sum(not record.orphan for record in records)
         for record in records:
             try:
                 found = position_rows(record)
                 self._take_keys(found)
             except UnstorableError as error:
-                self._leave_out(record, str(error))
+                self._leave_out(record, error)
             else:
                 accepted.append(found)
         accepted = self._without_orders_of_others(accepted)
@@ -191,7 +208,8 @@ class _Import:
         )
         self._small_table(PLAGIARISM_EVENTS, found, self.counts.plagiarism_events)
         self.counts.unstored += (
-            Unstored(row.reason, row.origin, row.miner_hotkey) for row in recorded.rejected
+            Unstored(row.reason, row.origin, row.miner_hotkey, kind="plagiarism_event")
+            for row in recorded.rejected
         )
 
     def _small_table(
@@ -199,27 +217,29 @@ class _Import:
     ) -> None:
         rows: dict[tuple[Any, ...], Row] = {}
         for fields, origin in found:
+            hotkey = str(fields.get("miner_hotkey") or "")
             try:
                 row = row_of(table, fields)
-                same_key = rows.setdefault(key_of(table, row), row)
-                fault = "" if same_key == row else "another one of this time was found before"
             except UnstorableError as error:
-                fault = str(error)
-            if fault:
-                hotkey = str(fields.get("miner_hotkey") or "")
-                self.counts.unstored.append(Unstored(fault, origin, hotkey))
+                left = Unstored(str(error), origin, hotkey, kind=error.kind)
+                self.counts.unstored.append(left)
+                continue
+            if rows.setdefault(key_of(table, row), row) != row:
+                fault = "another one of this time was found before"
+                left = Unstored(fault, origin, hotkey, kind="duplicate_time")
+                self.counts.unstored.append(left)
         for batch in batches(rows.values(), KEYS_AT_ONCE):
             _count(counts, merge(self._connection, table, batch))
 
     def _take_keys(self, found: PositionRows) -> None:
         uuid = found.position["position_uuid"]
         if uuid in self._positions:
-            raise UnstorableError(f"position {uuid} was found before")
+            raise UnstorableError(f"position {uuid} was found before", "duplicate_position")
         here: set[str] = set()
         for order in found.orders:
             key = order["order_uuid"]
             if key in here or key in self._orders:
-                raise UnstorableError(f"order {key} was found before")
+                raise UnstorableError(f"order {key} was found before", "duplicate_order")
             here.add(key)
         self._positions.add(uuid)
         self._orders |= here
@@ -239,20 +259,21 @@ class _Import:
                 owner = owners.get(order["order_uuid"], uuid)
                 if owner != uuid:
                     fault = f"order {order['order_uuid']} is stored with position {owner}"
-                    self._leave_out(found.record, fault)
+                    self._leave_out(found.record, UnstorableError(fault, "duplicate_order"))
                     break
             else:
                 kept.append(found)
         return kept
 
-    def _leave_out(self, record: PositionRecord, reason: str) -> None:
+    def _leave_out(self, record: PositionRecord, error: UnstorableError) -> None:
         self.counts.unstored.append(
             Unstored(
-                reason,
+                str(error),
                 record.origin,
                 str(record.fields.get("miner_hotkey") or ""),
                 str(record.fields.get("position_uuid") or ""),
                 len(record.orders),
+                error.kind,
             )
         )
 
@@ -272,6 +293,12 @@ def _log_counts(counts: WriteCounts, seconds: float) -> None:
             of.updated,
             of.unchanged,
         )
+    told: Counter[str] = Counter()
     for unstored in counts.unstored:
-        log.warning("left out: %s: %s", unstored.origin, unstored.reason)
+        told[unstored.kind] += 1
+        level = logging.WARNING if told[unstored.kind] <= _TOLD_OF_A_KIND else logging.INFO
+        log.log(level, "left out: %s: %s", unstored.origin, unstored.reason)
+    for kind, count in told.items():
+        if count > _TOLD_OF_A_KIND:
+            log.warning("left out: %d more for %s", count - _TOLD_OF_A_KIND, kind)
     log.info("imported in %.3f s, %d records left out", seconds, len(counts.unstored))
