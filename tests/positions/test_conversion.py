@@ -268,6 +268,9 @@ def test_counts() -> None:
         "orders_without_position": 0,
         "split_positions": 1,
         "open_ms_corrected": 0,
+        "closed_but_open": 0,
+        "closed_but_dust": 0,
+        "similar_hotkeys": 0,
     }
 
 

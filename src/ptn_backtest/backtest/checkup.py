@@ -91,6 +91,7 @@ class PositionFacts:
         last_ms: time of the last one.
         rejected: {reason: positions that are set aside}.
         fault: why they cannot be read; "" where they can.
+        notes: sentences on what is odd about those that can be replayed.
     """
 
     source: str
@@ -99,6 +100,7 @@ class PositionFacts:
     last_ms: int | None = None
     rejected: Mapping[str, int] = field(default_factory=dict)
     fault: str = ""
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +196,9 @@ def check_schema(facts: DatabaseFacts, mapping: Path | None) -> Finding:
         step = f"correct {mapping}" if mapping else "write a mapping: docs/mapping.md"
         if advice.startswith("Grant"):
             step = f"{advice} The statements are in docs/connect.md"
+        elif "which the user may not use" in fault:
+            step = "grant USAGE, so that the user may see its schema (docs/connect.md)"
         elif "the database is empty" in fault:
-            # a server shows no tables to a user without USAGE on their schema
             step = (
                 "check the database's name and that the user may see its schema (docs/connect.md), or "
                 "`ptn-backtest positions import` into it"
@@ -231,9 +234,9 @@ def check_positions(facts: PositionFacts, *, strict: bool) -> Finding:
     )
     if aside:
         says += f"; set aside {_n(n_rejected, 'position')}: {aside}"
-        state = State.TO_DO if strict else State.NOTE
-        return Finding("positions", state, says, step, figures)
-    return Finding("positions", State.OK, says, figures=figures)
+    says = "\n".join((says, *facts.notes))
+    state = State.NOTE if aside or facts.notes else State.OK
+    return Finding("positions", State.TO_DO if aside and strict else state, says, step, figures)
 
 
 def check_minutes(pairs: Sequence[PairCandles], store: str, *, hold: bool, pull: str) -> Finding:

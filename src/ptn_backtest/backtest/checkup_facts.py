@@ -19,7 +19,7 @@ from ptn_backtest.backtest.checkup import (
 from ptn_backtest.backtest.config import BacktestConfig
 from ptn_backtest.backtest.legs import update_times
 from ptn_backtest.backtest.loading import open_position_source, time_range
-from ptn_backtest.errors import SourceError
+from ptn_backtest.errors import ConfigError, SourceError
 from ptn_backtest.ledger.timeline import build_timeline, open_ranges
 from ptn_backtest.ledger.windows import second_windows
 from ptn_backtest.positions.conversion import Conversion, convert
@@ -27,6 +27,8 @@ from ptn_backtest.positions.manager import PositionManager
 from ptn_backtest.prices.candles import Ranges, Timespan
 from ptn_backtest.prices.coverage import count_wanted, missing_ranges
 from ptn_backtest.prices.store import CandleStore
+from ptn_backtest.rulebook import DEFAULT_RULEBOOK, Rulebook
+from ptn_backtest.sources.account_sizes import missing_account_sizes
 from ptn_backtest.sources.database.examining import DatabaseFacts, examine_database
 from ptn_backtest.sources.database.mapping import load_mapping
 from ptn_backtest.sources.record_table import read_records
@@ -69,14 +71,30 @@ def position_facts(config: BacktestConfig) -> tuple[PositionFacts, Conversion | 
     try:
         source = open_position_source(config)
         where = source.describe()
-        conversion = convert(read_records(source, query), split=config.split_positions)
+        conversion = convert(
+            read_records(source, query), split=config.split_positions, end_ms=query.end_ms
+        )
     except SourceError as error:
         return PositionFacts(where, fault=str(error)), None
     times = [o.processed_ms for position in conversion.positions for o in position.orders]
     kept = {name: conversion.counts[name] for name in ("traders", "positions", "orders")}
+    try:
+        sizes = source.read_account_sizes(query)
+    except SourceError as error:
+        return PositionFacts(where, fault=str(error)), None
+    smallest_usd = _rulebook(config).accounts.smallest_usd
+    notes = conversion.oddities.notes() + missing_account_sizes(source, sizes, smallest_usd)
     rejected = {str(name): n for name, n in conversion.rejections_by_reason().items()}
     first_ms, last_ms = min(times, default=None), max(times, default=None)
-    return PositionFacts(where, kept, first_ms, last_ms, rejected), conversion
+    return PositionFacts(where, kept, first_ms, last_ms, rejected, notes=notes), conversion
+
+
+def _rulebook(config: BacktestConfig) -> Rulebook:
+    """The settings' rulebook; the default one where it does not load, which is told by itself."""
+    try:
+        return config.load_rulebook()
+    except ConfigError:
+        return DEFAULT_RULEBOOK
 
 
 def candle_facts(

@@ -21,6 +21,7 @@ from ptn_backtest.prices.daily import market_lookup
 from ptn_backtest.prices.lookup import price_at
 from ptn_backtest.prices.quotes import quote_lookup
 from ptn_backtest.prices.store import CandleStore
+from ptn_backtest.sources.account_sizes import missing_account_sizes
 from ptn_backtest.sources.locate import open_source
 from ptn_backtest.sources.plagiarism import PlagiarismEvent, read_plagiarism_events
 from ptn_backtest.sources.record_table import read_records
@@ -108,13 +109,19 @@ def load_inputs(config: BacktestConfig, *, leave_out: Collection[str] = ()) -> I
     begun = time.perf_counter()
     # rows that are not columns are converted as they are read: never are all records in memory
     conversion = convert(
-        read_records(source, query), split=config.split_positions, strict=config.strict
+        read_records(source, query),
+        split=config.split_positions,
+        strict=config.strict,
+        end_ms=query.end_ms,
     )
     account_sizes = source.read_account_sizes(query)
     everybody = replace(query, hotkeys=config.wanted_hotkeys)
     plagiarism_events, warnings = _plagiarism_events(config, source, everybody)
     loaded = time.perf_counter() - begun
     begun = time.perf_counter()
+    smallest_usd = config.load_rulebook().accounts.smallest_usd
+    warnings += conversion.oddities.notes()
+    warnings += missing_account_sizes(source, account_sizes, smallest_usd)
     changed = _changed(config, conversion.positions, candles)
     changing = time.perf_counter() - begun
     positions = PositionManager(changed.positions)

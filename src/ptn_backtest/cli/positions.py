@@ -318,16 +318,24 @@ def _check_one(
     source: PositionSource, query: PositionQuery, *, strict: bool, as_json: bool, limit: int
 ) -> bool:
     from ptn_backtest.positions.conversion import convert  # noqa: PLC0415
+    from ptn_backtest.rulebook import DEFAULT_RULEBOOK  # noqa: PLC0415
+    from ptn_backtest.sources.account_sizes import missing_account_sizes  # noqa: PLC0415
 
     with _progress("checking positions") as counted:
-        conversion = convert(counted(source.read(query)), strict=strict)
-    counts = conversion.counts
+        conversion = convert(counted(source.read(query)), strict=strict, end_ms=query.end_ms)
+    counts, oddities = conversion.counts, conversion.oddities
+    no_sizes = missing_account_sizes(
+        source, source.read_account_sizes(query), DEFAULT_RULEBOOK.accounts.smallest_usd
+    )
     if as_json:
         print_json(
             source=source.describe(),
             counts=dict(counts),
             rejections_by_reason=conversion.rejections_by_reason(),
             rejections=[asdict(rejection) for rejection in conversion.rejections],
+            left_open=[asdict(each) for each in oddities.left_open],
+            similar_hotkeys=oddities.similar_hotkeys,
+            notes=[*oddities.notes(), *no_sizes],
         )
     else:
         click.echo(
@@ -340,6 +348,8 @@ def _check_one(
                 f"note: {counts['open_ms_corrected']} positions store an open_ms other than their "
                 "first order's time; the order's time counts"
             )
+        for note in (*oddities.notes(), *no_sizes):
+            click.echo(f"note: {note}")
         print_rejections(conversion.rejections, limit)
     return not conversion.rejections
 

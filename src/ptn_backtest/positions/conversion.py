@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any
 
 from ptn_backtest.errors import InvalidPosition, UnknownTradePair
+from ptn_backtest.positions.oddities import Oddities, find_oddities
 from ptn_backtest.positions.order import LAST_MS, PRICELESS_SOURCES, Order, OrderType
 from ptn_backtest.positions.position import Position
 from ptn_backtest.positions.rejection import Reason, Rejection
@@ -38,12 +39,15 @@ class Conversion:
         rejections: those that were set aside.
         counts: traders, positions and orders kept; rejected_positions, rejected_orders (with
             their positions), orders_without_position; split_positions (recorded positions that
-            were split); open_ms_corrected (stored open_ms was not the first order's time).
+            were split); open_ms_corrected (stored open_ms was not the first order's time); those
+            of `oddities`.
+        oddities: what is odd about the positions kept.
     """
 
     positions: list[Position]
     rejections: list[Rejection]
     counts: Mapping[str, int]
+    oddities: Oddities = field(default_factory=Oddities)
 
     def rejections_by_reason(self) -> dict[Reason, int]:
         """How many were set aside for each reason, the most frequent first."""
@@ -51,7 +55,11 @@ class Conversion:
 
 
 def convert(
-    records: Iterable[PositionRecord], *, split: bool = False, strict: bool = False
+    records: Iterable[PositionRecord],
+    *,
+    split: bool = False,
+    strict: bool = False,
+    end_ms: int | None = None,
 ) -> Conversion:
     """Judge and convert every record.
 
@@ -59,6 +67,7 @@ def convert(
         records: as a source yields them; of a `RecordTable`, what is plainly sound stays columns.
         split: also split positions that hold several trades (see `positions.splitting`).
         strict: stop at the first record that would be set aside.
+        end_ms: the query's, after which the records have no orders.
 
     Raises:
         InvalidPosition: `strict`, and a record would be set aside; the message says where and why.
@@ -76,7 +85,9 @@ def convert(
         counts["open_ms_corrected"] += opens_elsewhere
         counts["split_positions"] += len(parts) > 1
         positions.extend(parts)
-    conversion = Conversion(positions, rejections, _count(positions, rejections, counts))
+    oddities = find_oddities(positions, end_ms)
+    counted = {**_count(positions, rejections, counts), **oddities.counts()}
+    conversion = Conversion(positions, rejections, counted, oddities)
     _log_statistics(conversion, time.perf_counter() - started)
     return conversion
 

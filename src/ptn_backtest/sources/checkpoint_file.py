@@ -66,6 +66,11 @@ class CheckpointPositionSource:
         sizes = self._part("miner_account_sizes")
         return shapes.account_sizes(sizes, self._path.name, query)
 
+    def account_sizes_place(self) -> str | None:
+        """The checkpoint's part that they are read from; a plain list of positions has none."""
+        is_checkpoint = self._part("miner_account_sizes") is not None
+        return f"none in miner_account_sizes of {self._path.name}" if is_checkpoint else None
+
     def read_eliminations(self, query: PositionQuery = ALL) -> list[EliminationRecord]:
         """From the checkpoint's `eliminations`; empty where it has none."""
         return shapes.eliminations(self._part("eliminations"), self._path.name, query)

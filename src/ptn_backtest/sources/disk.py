@@ -69,6 +69,10 @@ class DiskPositionSource:
         path = self._miners.parent / ACCOUNT_SIZES_FILE
         return shapes.account_sizes(_read_beside(path), str(path), query)
 
+    def account_sizes_place(self) -> str:
+        """The file that they are read from."""
+        return f"none in {self._miners.parent / ACCOUNT_SIZES_FILE}"
+
     def read_eliminations(self, query: PositionQuery = ALL) -> list[EliminationRecord]:
         """From `eliminations.json` beside `miners`; empty where there is no such file."""
         path = self._miners.parent / ELIMINATIONS_FILE

@@ -177,7 +177,7 @@ def field_columns(rows: Iterable[Mapping[str, Any]], names: Sequence[str]) -> di
     columns: dict[str, list[Any]] = {name: [] for name in names}
     for _, group in groupby(rows, _table_id):
         some = list(group)
-        taken = _taken([row for row in some if isinstance(row, TableRow)])
+        taken = _taken([row for row in some if isinstance(row, TableRow)], names)
         for name in names:
             columns[name] += taken[name] if name in taken else [row.get(name) for row in some]
     return columns
@@ -188,9 +188,10 @@ def _table_id(row: Mapping[str, Any]) -> tuple[int, Sequence[str]]:
     return (id(row.place[0]), row.names) if isinstance(row, TableRow) else (0, ())
 
 
-def _taken(rows: Sequence[TableRow]) -> Mapping[str, list[Any]]:
-    """The columns of rows that are all of one table."""
+def _taken(rows: Sequence[TableRow], names: Sequence[str]) -> Mapping[str, list[Any]]:
+    """These columns, where they have them, of rows that are all of one table."""
     if not rows:
         return {}
-    table = rows[0].place[0].take(pa.array([row.place[1] for row in rows], pa.int64()))
-    return {name: table.column(name).to_pylist() for name in rows[0].names}
+    table = rows[0].place[0].select([name for name in rows[0].names if name in names])
+    table = table.take(pa.array([row.place[1] for row in rows], pa.int64()))
+    return {name: table.column(name).to_pylist() for name in table.column_names}

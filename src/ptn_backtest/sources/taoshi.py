@@ -80,7 +80,7 @@ class TaoshiPositionOrderSource:
     def read_account_sizes(self, query: PositionQuery = ALL) -> shapes.AccountSizes:
         """Always empty: the package has no known call for account sizes (logged as a warning)."""
         del query
-        log.warning("taoshi.ts.ptn gives no account sizes: set them in the run's configuration")
+        log.warning("taoshi.ts.ptn gives no account sizes: see docs/positions.md")
         return {}
 
     def read_eliminations(self, query: PositionQuery = ALL) -> list[EliminationRecord]:

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Inspector, text
@@ -34,6 +34,10 @@ _MYSQL_VIEW = text(
     "SELECT column_name, data_type FROM information_schema.columns"
     " WHERE table_schema = COALESCE(:schema, DATABASE()) AND table_name = :name"
     " ORDER BY ordinal_position"
+)
+
+_USABLE_SCHEMAS = text(
+    "SELECT nspname FROM pg_catalog.pg_namespace WHERE has_schema_privilege(nspname, 'USAGE')"
 )
 
 _SCHEMAS_SHOWN = 5
@@ -144,17 +148,23 @@ def _columns_of_mysql_view(
     there: Inspector, mapping: SchemaMapping, name: str
 ) -> Mapping[str, TypeEngine[object]]:
     """The columns that the user may read."""
-    if not isinstance(there.bind, Connection):
-        raise TypeError("the inspector is not one of an open connection")
-    rows = there.bind.execute(_MYSQL_VIEW, {"schema": mapping.schema, "name": name})
+    rows = _connection(there).execute(_MYSQL_VIEW, {"schema": mapping.schema, "name": name})
     types = getattr(there.dialect, "ischema_names", {})
     return {column: types.get(kind, NullType)() for column, kind in rows}
+
+
+def _connection(there: Inspector) -> Connection:
+    if not isinstance(there.bind, Connection):
+        raise TypeError("the inspector is not one of an open connection")
+    return there.bind
 
 
 def _missing_table(there: Inspector, mapping: SchemaMapping, table: str) -> str:
     known = _tables(there, mapping.schema)
     name = str(mapping.tables[table].table)
-    elsewhere = _elsewhere(there, name, only_same=bool(known))
+    elsewhere, may_use = _elsewhere(there, name, only_same=bool(known))
+    if elsewhere and not may_use:
+        return f"no table {name}: {elsewhere}, which the user may not use. Grant it USAGE there"
     absent = "" if table in ("positions", "orders") else ", or say absent = true"
     if elsewhere:
         where = f"the schema {mapping.schema}" if mapping.schema else "the connection's own schema"
@@ -178,24 +188,29 @@ def _tables(there: Inspector, schema: str | None) -> list[str]:
     return [*there.get_table_names(schema=schema), *there.get_view_names(schema=schema)]
 
 
-def _elsewhere(there: Inspector, name: str, *, only_same: bool) -> str:
-    """Which other schemas of a PostgreSQL database have a table of this name, else any; or ""."""
+def _elsewhere(there: Inspector, name: str, *, only_same: bool) -> tuple[str, bool]:
+    """Which other schemas of a PostgreSQL database have a table of this name, else any; or "".
+
+    And whether the user may use them; those that may be used come before others.
+    """
     if there.dialect.name != "postgresql":  # elsewhere a schema is another database
-        return ""
+        return "", False
     found = {
         schema: tables
         for schema in there.get_schema_names()
         if schema != "information_schema" and (tables := _tables(there, schema))
     }
-    same = [schema for schema, tables in found.items() if name in tables]
-    if same:
-        return "there is one in " + _named(same)
-    if only_same or not found:
-        return ""
-    return "tables are in " + _named(list(found))
+    usable = set(_connection(there).execute(_USABLE_SCHEMAS).scalars())
+    for may_use, schemas in ((True, found.keys() & usable), (False, found.keys() - usable)):
+        same = [schema for schema in schemas if name in found[schema]]
+        if same:
+            return "there is one in " + _named(same), may_use
+        if schemas and not only_same:
+            return "tables are in " + _named(schemas), may_use
+    return "", False
 
 
-def _named(schemas: list[str]) -> str:
+def _named(schemas: Collection[str]) -> str:
     more = len(schemas) - _SCHEMAS_SHOWN
     shown = ", ".join(f'"{schema}"' for schema in sorted(schemas)[:_SCHEMAS_SHOWN])
     return f"the schema{'s' if len(schemas) > 1 else ''} {shown}" + (

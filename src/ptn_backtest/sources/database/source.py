@@ -192,6 +192,13 @@ class DatabasePositionOrderSource:
                 log.warning("account size left out, a value is missing or malformed: %s", fields)
         return {hotkey: sorted(sizes[hotkey]) for hotkey in sorted(sizes)}
 
+    def account_sizes_place(self) -> str:
+        """The table that they are read from."""
+        table = self._mapping.tables["account_sizes"].table
+        if table is None:
+            return f"{self._mapping.name} declares their table absent"
+        return f"none in the table {table}"
+
     def read_eliminations(self, query: PositionQuery = ALL) -> list[EliminationRecord]:
         """Recorded eliminations of the traders asked for, in time order.
 
