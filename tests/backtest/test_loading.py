@@ -67,6 +67,26 @@ def test_traders_that_are_left_out_are_not_read(sqlite_url: str, tmp_path: Path)
     assert load_inputs(config(tmp_path), leave_out=everyone[:2]).positions.hotkeys == everyone
 
 
+def test_what_is_odd_is_among_the_warnings(sqlite_url: str, tmp_path: Path) -> None:
+    records = list(BundledPositionSource().read())
+    lost = next(each for each in records if each.stored["is_closed_position"])
+    records[records.index(lost)] = replace(lost, orders=lost.orders[:1])
+    write_records(sqlite_url, records)
+    load_inputs(config(tmp_path))
+    settings = BacktestConfig(
+        use_database_positions=True, database_url=sqlite_url, candles=tmp_path / "test-candles"
+    )
+    inputs = load_inputs(settings)
+    left_open, no_sizes = inputs.warnings
+    assert f"its orders leave it open: {lost.fields['position_uuid']}" in left_open
+    assert no_sizes.startswith("no account sizes: none in the table account_sizes")
+    assert inputs.conversion.counts["closed_but_open"] == 1
+    # a run that ends before the last order was placed
+    end_ms = int(lost.orders[0].fields["processed_ms"]) + 1_000
+    assert load_inputs(replace(settings, end_time_ms=end_ms)).warnings == (no_sizes,)
+    assert load_inputs(config(tmp_path)).warnings == ()
+
+
 def test_slippage_is_the_stored_one_unless_it_is_recalculated(tmp_path: Path) -> None:
     """In September 2025, before the second rule set, the network's figure for BTC was 0.00002."""
 

@@ -162,6 +162,25 @@ def test_a_user_who_may_only_read(doctor: Doctor, postgres_url: str, candles: Pa
             connection.exec_driver_sql(f"DROP USER {name}")
 
 
+def test_odd_positions_are_noted(doctor: Doctor, sqlite_url: str, candles: Path) -> None:
+    filled(sqlite_url)
+    with sqlite3.connect(sqlalchemy.make_url(sqlite_url).database or "") as connection:
+        connection.execute("DELETE FROM account_sizes")
+        [(closed, last)] = connection.execute(
+            "SELECT position_uuid, order_uuid FROM positions JOIN orders USING (position_uuid) "
+            "WHERE is_closed_position AND order_type = 'FLAT' ORDER BY open_ms LIMIT 1"
+        )
+        connection.execute("DELETE FROM orders WHERE order_uuid = ?", (last,))
+    connection.close()
+    found = doctor(*database(sqlite_url, candles))["positions"]
+    assert found["state"] == "note"
+    _, left_open, no_sizes = found["says"].splitlines()
+    assert left_open.startswith(
+        f"1 position is stored as closed, but its orders leave it open: {closed} (net leverage"
+    )
+    assert no_sizes.startswith("no account sizes: none in the table account_sizes; every account")
+
+
 def test_a_wrong_password(doctor: Doctor, mariadb_url: str, candles: Path) -> None:
     url = sqlalchemy.make_url(mariadb_url).set(username="nobody", password=SECRET)
     found = doctor(*database(url.render_as_string(hide_password=False), candles), code=1)

@@ -209,6 +209,27 @@ def test_check_one_source(run: Any) -> None:
     assert "set aside" not in shown
 
 
+def test_check_tells_what_is_odd(run: Any, tmp_path: Path) -> None:
+    odd = [
+        position("r", orders=[order("r1", 1_735_689_600_000)]),
+        position("s", "Alice", 1_735_689_600_000),
+    ]
+    path = tmp_path / "odd.json"
+    path.write_text(json.dumps({"positions": [*SOUND, *odd], "miner_account_sizes": {}}))
+    shown = run("check", "odd.json")
+    assert "note: 1 position is stored as closed, but its orders leave it open: r (net" in shown
+    assert "note: 2 hotkeys differ from another only by case or blanks" in shown
+    assert "note: no account sizes: none in miner_account_sizes of odd.json" in shown
+    found = json.loads(run("check", "odd.json", "--json"))
+    assert found["left_open"] == [
+        {"miner_hotkey": "alice", "position_uuid": "r", "net_leverage": 0.1}
+    ]
+    assert found["similar_hotkeys"] == [["Alice", "alice"]]
+    assert len(found["notes"]) == 3
+    # positions that close after the end are no such case
+    assert "stored as closed" not in run("check", "sound.json", "--end", "1735689600001")
+
+
 def test_check_counts_by_reason_and_exits_1(run: Any) -> None:
     shown = run("check", "mixed.json", code=1)
     assert "set aside: 1" in shown
