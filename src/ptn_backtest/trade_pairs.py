@@ -61,7 +61,7 @@ class TradePair:
         try:
             return _by_id()[trade_pair_id]
         except KeyError:
-            near = difflib.get_close_matches(str(trade_pair_id), _by_id(), n=3)
+            near = _nearest(str(trade_pair_id))
             hint = f"; did you mean {' or '.join(near)}?" if near else ""
             raise UnknownTradePair(f"unknown trade pair {trade_pair_id!r}{hint}") from None
 
@@ -69,6 +69,15 @@ class TradePair:
     def all() -> tuple["TradePair", ...]:
         """Every pair, in the order of the table."""
         return tuple(_by_id().values())
+
+
+def _nearest(text: str) -> list[str]:
+    """Ids that may be meant; that which differs in case alone by itself."""
+    upper = text.strip().upper()
+    ids = {each.upper(): each for each in _by_id()}
+    if upper in ids:
+        return [ids[upper]]
+    return [ids[each] for each in difflib.get_close_matches(upper, ids, n=3)]
 
 
 @cache

@@ -195,12 +195,19 @@ def test_list_as_json_says_synthetic(tmp_path):
 
 
 def test_an_empty_store_has_nothing_to_check(prices):
-    store, path = prices
-    path.write_text("time,close\n")
-    invoke("import", store, path)
+    store, _ = prices
+    CandleStore.create(store)
     result = invoke("check", store)
     assert result.exit_code == 0
     assert "there are no candles to check" in result.output
+
+
+def test_a_file_without_a_row_is_an_error(prices):
+    store, path = prices
+    path.write_text("time,close\n")
+    done = run("import", store, path)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {path}: it has no rows")
 
 
 def test_errors_name_the_file(prices):

@@ -262,6 +262,17 @@ def test_importing_twice_changes_nothing(store, write):
             "neither a minute nor a second apart",
         ),
         (
+            "BTCUSD.csv",
+            lines("time,close", *(f"05/10/2025 00:0{k},1" for k in range(4))),
+            "times cannot be read, or are not of .*; row 1: 05/10/2025 00:00. Write them as 2025-",
+        ),
+        (
+            "BTCUSD.csv",
+            lines("time,close", *(f"{k},1" for k in range(4))),
+            "times cannot be read, or are not of the years 2000 to 2099; row 1: 0. Write",
+        ),
+        ("BTCUSD_1m.csv", "time,close\n", "it has no rows, only the names of columns"),
+        (
             "BTCUSD_1m.csv",
             lines("time,close", *(f"{t + 59_999},1" for t in MINUTES)),
             "none of its 4 rows is a candle; of 4, the time is not on a whole minute",
@@ -275,9 +286,21 @@ def test_a_file_that_cannot_be_understood_is_named(store, write, name, text, mes
     assert name in str(refused.value)
 
 
-def test_a_header_alone_is_no_error(store, write):
-    report = import_candles(store, [write("BTCUSD_1m.csv", "time,close\n")])
-    assert (report.n_rows, report.series) == (0, {})
+def test_an_error_names_what_is_stored_and_what_is_not_read(store, write):
+    sound = [write(f"{pair}_1m.csv", SHAPES["own columns"]) for pair in ("BTCUSD", "ETHUSD")]
+    empty = write("SOLUSD_1m.csv", "time,close\n")
+    last = write("XRPUSD_1m.csv", SHAPES["own columns"])
+    with pytest.raises(CandleError) as refused:
+        import_candles(store, [*sound, empty, last])
+    first, stored, unread = str(refused.value).splitlines()
+    assert first == f"{empty}: it has no rows, only the names of columns"
+    assert stored == f"stored before it: {sound[0]}, {sound[1]}"
+    assert unread == f"not read: {last}"
+    assert closes_of(store, "ETHUSD")
+    assert not closes_of(store, "XRPUSD")
+    with pytest.raises(CandleError) as refused:
+        import_candles(store, [empty])
+    assert "\n" not in str(refused.value)
 
 
 def test_a_missing_file_and_an_unknown_pair(store, write, tmp_path):

@@ -20,7 +20,7 @@ from ptn_backtest.positions.position import Position
 from ptn_backtest.positions.rejection import Reason, Rejection
 from ptn_backtest.positions.splitting import split_position
 from ptn_backtest.positions.table_conversion import judge_columns
-from ptn_backtest.sources.numeric import real_number, whole_number
+from ptn_backtest.sources.numeric import hint_of_unit, real_number, whole_number
 from ptn_backtest.sources.record_table import RecordTable
 from ptn_backtest.sources.records import Fields, OrderRecord, PositionRecord
 from ptn_backtest.trade_pairs import TradePair
@@ -333,7 +333,8 @@ def _time(fields: Fields, name: str) -> int:
     if type(value) is not int:
         value = _whole(value, name, Reason.INVALID_TIME)
     if not 0 <= value <= LAST_MS:
-        raise _Fault(Reason.INVALID_TIME, f"{name} {value} is not a time in ms since 1970")
+        hint = hint_of_unit(value)
+        raise _Fault(Reason.INVALID_TIME, f"{name} {value} is not a time in ms since 1970{hint}")
     return value
 
 
@@ -341,7 +342,8 @@ def _whole(value: Any, name: str, reason: Reason) -> int:  # noqa: ANN401 - as f
     try:
         return whole_number(value)
     except ValueError as error:
-        raise _Fault(reason, f"{name}: {error}") from error
+        hint = hint_of_unit(value) if reason is Reason.INVALID_TIME else ""
+        raise _Fault(reason, f"{name}: {error}{hint}") from error
 
 
 def _rejection(record: PositionRecord, fault: _Fault) -> Rejection:

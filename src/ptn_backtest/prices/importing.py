@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 
 _EARLIEST_MS, _LATEST_MS = 946_684_800_000, 4_102_444_800_000  # the years 2000 to 2099
 _N_EXAMPLES = 3
+_N_FILES_NAMED = 5
 _Label = TypeVar("_Label", bound=str)
 _PRICES = ("open", "high", "low", "bid", "ask")
 
@@ -131,7 +132,7 @@ def import_candles(
 
     Raises:
         CandleError: a file cannot be understood, or none of its rows is a candle; files before it
-            are imported then.
+            are imported then, those after it are not, and the message names both.
         UnknownTradePair: no such pair.
     """
     if store.synthetic:
@@ -140,17 +141,38 @@ def import_candles(
             "and made-up prices do not mix"
         )
     report = ImportReport()
-    for path in paths:
-        reading = _Reading(Path(path), trade_pair_id, timespan, dict(columns or {}), time_unit)
-        for rows in reading.pieces():
-            _import_rows(store, rows, report)
-            if progress:
-                progress(rows.n_rows)
+    files = [Path(path) for path in paths]
+    for number, path in enumerate(files):
+        try:
+            reading = _Reading(path, trade_pair_id, timespan, dict(columns or {}), time_unit)
+            for rows in reading.pieces():
+                _import_rows(store, rows, report)
+                if progress:
+                    progress(rows.n_rows)
+            reading.require_some_candles()
+        except CandleError as fault:
+            raise CandleError(f"{fault}{_other_files(files, number)}") from fault
         report.files.append(str(path))
         report.set_aside += reading.set_aside.values()
         log.info("%s: %d rows read", path, reading.n_rows)
-        reading.require_some_candles()
     return report
+
+
+def _other_files(files: Sequence[Path], failed: int) -> str:
+    """What became of the files beside the one that failed."""
+    before, after = files[:failed], files[failed + 1 :]
+    told = [
+        f"{what}: {_some(some)}"
+        for what, some in (("stored before it", before), ("not read", after))
+        if some
+    ]
+    return "".join(f"\n{each}" for each in told)
+
+
+def _some(files: Sequence[Path]) -> str:
+    more = len(files) - _N_FILES_NAMED
+    shown = ", ".join(str(path) for path in files[:_N_FILES_NAMED])
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,8 +261,10 @@ class _Reading:
             self._note("the line has too few or too many cells", self._file.skipped_lines, example)
 
     def require_some_candles(self) -> None:
-        if self.n_candles or not self.set_aside:
+        if self.n_candles:
             return
+        if not self.set_aside:
+            raise CandleError(f"{self._file.path}: it has no rows, only the names of columns")
         most = max(self.set_aside.values(), key=lambda each: each.count)
         raise CandleError(
             f"{self._file.path}: none of its {self.n_rows:,} rows is a candle; of {most.count:,}, "
@@ -299,6 +323,13 @@ class _Reading:
             return _Labels.read(self._cells(piece, "timespan"), _timespan_of_cell)
         if self._timespan is None:
             self._timespan = timespan_of_spacing(times[_plausible(times)])
+        if self._timespan is None and len(times) and not _plausible(times).any():
+            [example] = self._examples(piece, "time", ~_plausible(times))[:1]
+            raise CandleError(
+                f"{self._file.path}: the times cannot be read, or are not of the years 2000 to 2099; "
+                f"{example}. Write them as 2025-01-31T12:00:00Z or as a number, and give --time-unit "
+                "where it is not told by the size"
+            )
         if self._timespan is None:
             raise CandleError(
                 f"{self._file.path}: the rows are neither a minute nor a second apart, as a "

@@ -25,6 +25,7 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.pool import NullPool
 
 from ptn_backtest.errors import ConfigError, SchemaError
+from ptn_backtest.positions.conversion import convert
 from ptn_backtest.sources.database import DatabasePositionOrderSource
 from ptn_backtest.sources.database.examining import Stage, examine_database
 from ptn_backtest.sources.database.mapping import (
@@ -405,6 +406,31 @@ def test_what_is_no_time_or_number_stays_as_it_was_found(sqlite_url: str, load: 
         assert record.fields["open_ms"] == "noon"
         assert record.fields["account_size"] == "big"
         assert record.stored == {"close_ms": 1.5, "is_closed_position": "maybe"}
+
+
+def test_a_wrong_unit_is_told_readably(database_url: str, load: Any) -> None:
+    write_records(database_url, [position("a", close_ms=2_000)])
+    engine = sqlalchemy.create_engine(database_url, poolclass=NullPool)
+    kind = "DATETIME" if engine.dialect.name == "mysql" else "TIMESTAMP"
+    with engine.begin() as connection:
+        connection.execute(text(f"ALTER TABLE positions ADD opened {kind}"))
+        connection.execute(text("UPDATE positions SET opened = '2025-06-02 12:00:00'"))
+        connection.execute(text("ALTER TABLE orders ADD placed DECIMAL(14, 3)"))
+        connection.execute(text("UPDATE orders SET placed = 1748843705.5"))
+
+    def told(columns: str) -> str:
+        records = DatabasePositionOrderSource(database_url, load(columns)).read()
+        [rejection] = convert(records).rejections
+        assert rejection.reason == "invalid_time"
+        return rejection.detail
+
+    opened = told('positions.columns.open_ms = "opened"')
+    assert re.match(r"open_ms: '?2025-06-02 12:00:00\S* is not a whole number", opened)
+    right = "iso" if engine.dialect.name == "sqlite" else "datetime"  # SQLite has texts
+    assert opened.endswith(f'; in a mapping, unit = "{right}" may be meant')
+    placed = told('orders.columns.processed_ms = "placed"')
+    assert placed.startswith("processed_ms: 1748843705.5")
+    assert placed.endswith('is not a whole number; in a mapping, unit = "s" may be meant')
 
 
 def test_four_byte_floats_are_read_as_they_are_stored(

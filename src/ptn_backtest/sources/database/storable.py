@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, Column, Double, Integer, String, Table
 
 from ptn_backtest.sources.database.schema import ORDERS, POSITIONS
-from ptn_backtest.sources.numeric import real_number, whole_number
+from ptn_backtest.sources.numeric import hint_of_unit, real_number, whole_number
 from ptn_backtest.sources.records import PositionRecord
 from ptn_backtest.sources.shapes import to_json
 
@@ -82,7 +82,8 @@ def row_of(table: Table, found: Mapping[str, Any]) -> Row:
             try:
                 row[column.name] = None if value is None else _value(column, value)
             except ValueError as error:
-                raise UnstorableError(f"{column.name}: {error}", column.name) from None
+                hint = hint_of_unit(value) if column.name.endswith("_ms") else ""
+                raise UnstorableError(f"{column.name}: {error}{hint}", column.name) from None
     return row
 
 
