@@ -16,17 +16,18 @@ from ptn_backtest.cli.positions_output import (
     SHOWN,
     number,
     print_comparison,
+    print_import,
     print_json,
     print_left_out,
     print_note,
     print_rejections,
+    print_sound,
 )
 from ptn_backtest.cli.times import time_option
 from ptn_backtest.sources.records import PositionQuery, PositionRecord, PositionSource
 
 if TYPE_CHECKING:
     from ptn_backtest.positions.rejection import Rejection
-    from ptn_backtest.sources.database.writing import WriteCounts
     from ptn_backtest.sources.records import EliminationRecord
 
 
@@ -163,24 +164,11 @@ def import_(
             rejections=[asdict(rejection) for rejection in rejections],
         )
     else:
-        _print_import(origin.describe(), target, counts)
-        print_note(rejections, hide_passwords(source) if counts.stored_none else target)
+        print_import(origin.describe(), target, counts)
+        mapped = f" --mapping {mapping}" if mapping else ""
+        there = f"{hide_passwords(source)}{mapped}"
+        print_note(rejections, there if counts.stored_none else target)
     ctx.exit(1 if counts.stored_none else 0)
-
-
-def _print_import(source: str, target: str, counts: "WriteCounts") -> None:
-    click.echo(f"imported {source} into {target}\n")
-    click.echo(f"{'':<18}{'new':>10}{'changed':>10}{'unchanged':>11}")
-    for name in ("positions", "orders", "eliminations", "account_sizes", "plagiarism_events"):
-        rows = getattr(counts, name)
-        label = name.replace("_", " ")
-        click.echo(f"{label:<18}{rows.inserted:>10}{rows.updated:>10}{rows.unchanged:>11}")
-    print_left_out(
-        [f"{left.origin}: {left.reason}" for left in counts.unstored],
-        [left.kind for left in counts.unstored],
-    )
-    if counts.stored_none:
-        click.echo(f"\nnone of the {number(counts.positions_read, 'position')} could be stored")
 
 
 @positions.command("export")
@@ -338,18 +326,7 @@ def _check_one(
             notes=[*oddities.notes(), *no_sizes],
         )
     else:
-        click.echo(
-            f"{source.describe()}: {number(counts['positions'], 'position')} with "
-            f"{number(counts['orders'], 'order')} of {number(counts['traders'], 'trader')} "
-            "can be replayed"
-        )
-        if counts["open_ms_corrected"]:
-            click.echo(
-                f"note: {counts['open_ms_corrected']} positions store an open_ms other than their "
-                "first order's time; the order's time counts"
-            )
-        for note in (*oddities.notes(), *no_sizes):
-            click.echo(f"note: {note}")
+        print_sound(source.describe(), counts, [*oddities.notes(), *no_sizes])
         print_rejections(conversion.rejections, limit)
     return not conversion.rejections
 

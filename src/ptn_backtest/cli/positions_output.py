@@ -1,7 +1,7 @@
 """What `ptn-backtest positions` prints."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,9 +11,26 @@ from ptn_backtest.cli.documents import print_document
 if TYPE_CHECKING:
     from ptn_backtest.positions.rejection import Rejection
     from ptn_backtest.sources.comparison import FieldDifference, SourceComparison
+    from ptn_backtest.sources.database.writing import WriteCounts
 
 SHOWN = 20
 """How many differences or rejections are listed unless told otherwise."""
+
+
+def print_import(source: str, target: str, counts: "WriteCounts") -> None:
+    """What an import did, by table, and what it left out."""
+    click.echo(f"imported {source} into {target}\n")
+    click.echo(f"{'':<18}{'new':>10}{'changed':>10}{'unchanged':>11}")
+    for name in ("positions", "orders", "eliminations", "account_sizes", "plagiarism_events"):
+        rows = getattr(counts, name)
+        label = name.replace("_", " ")
+        click.echo(f"{label:<18}{rows.inserted:>10}{rows.updated:>10}{rows.unchanged:>11}")
+    print_left_out(
+        [f"{left.origin}: {left.reason}" for left in counts.unstored],
+        [left.kind for left in counts.unstored],
+    )
+    if counts.stored_none:
+        click.echo(f"\nnone of the {number(counts.positions_read, 'position')} could be stored")
 
 
 def print_left_out(lines: Sequence[str], kinds: Sequence[str] = ()) -> None:
@@ -32,6 +49,22 @@ def print_note(rejections: Sequence["Rejection"], place: str) -> None:
             f"\nnote: {number(len(rejections), 'position')} of the source cannot be replayed; "
             f"see `ptn-backtest positions check {place}`"
         )
+
+
+def print_sound(source: str, counts: Mapping[str, int], notes: Sequence[str]) -> None:
+    """What of a source can be replayed, and what is odd about it."""
+    click.echo(
+        f"{source}: {number(counts['positions'], 'position')} with "
+        f"{number(counts['orders'], 'order')} of {number(counts['traders'], 'trader')} "
+        "can be replayed"
+    )
+    if counts["open_ms_corrected"]:
+        click.echo(
+            f"note: {counts['open_ms_corrected']} positions store an open_ms other than their "
+            "first order's time; the order's time counts"
+        )
+    for note in notes:
+        click.echo(f"note: {note}")
 
 
 def print_rejections(rejections: Sequence["Rejection"], limit: int) -> None:
