@@ -18,7 +18,9 @@ parallel_mode = ParallelizationMode.SERIAL  # 1 for pyspark, 2 for multiprocessi
 
 # Where positions and candles are; None for database_url asks the package taoshi.ts.ptn
 database_url: str | None = None  # "postgresql://reader@localhost/ptn"; better in the environment
+database_mapping: str | None = None  # Names of its tables, where they are not ours: docs/mapping.md
 candles: str | None = None  # Folder of a candle store; the test positions bring their own
+missing_candles = "error"  # "hold" keeps the last value where a candle is missing
 
 # Time range for the database query
 start_time_ms: int | str | None = None  # 1735689600000
@@ -30,7 +32,9 @@ if __name__ == "__main__":
         use_test_positions=use_test_positions,
         use_database_positions=use_database_positions,
         database_url=database_url,
+        database_mapping=database_mapping,
         candles=candles,
+        missing_candles=missing_candles,
         start_time_ms=start_time_ms,
         end_time_ms=end_time_ms,
         test_single_hotkey=test_single_hotkey,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -195,6 +196,46 @@ def test_the_script_of_the_users_document(workplace):
         check=False,
         timeout=300,
     )
+    assert done.returncode == 0, done.stderr
+    assert "report:" in done.stdout
+
+
+def test_the_script_reads_a_database_of_other_names(workplace, tmp_path):
+    """The flags at its top are all that is changed."""
+    script, mapping = tmp_path / "backtest_manager.py", tmp_path / "other.toml"
+    text = (ROOT / "neurons" / "backtest_manager.py").read_text()
+    for flag, value in {
+        "use_test_positions": "False",
+        "use_database_positions": "True",
+        "database_url: str | None": '"sqlite:///positions.db"',
+        "database_mapping: str | None": f'"{mapping}"',
+        "candles: str | None": '"candles"',
+        "missing_candles": '"hold"',
+        "end_time_ms: int | str | None": '"2025-12-01"',  # long after the last candle
+    }.items():
+        text, n_changed = re.subn(
+            rf"^{re.escape(flag)} = \S+", f"{flag} = {value}", text, flags=re.MULTILINE
+        )
+        assert n_changed == 1, flag
+    script.write_text(text)
+
+    def run() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, str(script)],
+            cwd=workplace,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+
+    refused = run()
+    assert refused.returncode == 2
+    assert f"{mapping} cannot be read" in refused.stderr
+    mapping.write_text('[positions]\ntable = "trades"\n')
+    assert "no table trades" in run().stderr
+    mapping.write_text('[positions]\ntable = "positions"\n')
+    done = run()
     assert done.returncode == 0, done.stderr
     assert "report:" in done.stdout
 
