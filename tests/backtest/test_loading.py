@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from ptn_backtest.backtest.config import BacktestConfig
-from ptn_backtest.backtest.loading import load_inputs
+from ptn_backtest.backtest.loading import load_inputs, open_position_source
 from ptn_backtest.errors import ConfigError, SlippageError, SourceUnavailable
 from ptn_backtest.sources.bundled import BundledPositionSource
 from ptn_backtest.sources.checkpoint_file import write_checkpoint
 from ptn_backtest.sources.database.writing import write_records
+from ptn_backtest.sources.disk import DiskPositionSource
 from ptn_backtest.sources.locate import open_source
 from ptn_backtest.sources.plagiarism import PlagiarismEvent, PlagiarismEvents
 
@@ -157,6 +158,16 @@ def test_without_a_file_plagiarism_events_are_the_sources_own(tmp_path: Path) ->
     )
     settings = BacktestConfig(positions_path=source, candles=tmp_path / "test-candles")
     assert load_inputs(settings).plagiarism_events == (event,)
+
+
+def test_a_positions_path_called_database_is_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PTN_BACKTEST_DATABASE_URL", "sqlite:///other.db")
+    (tmp_path / "database" / "miners").mkdir(parents=True)
+    settings = BacktestConfig(positions_path=Path("database"))
+    assert isinstance(open_position_source(settings), DiskPositionSource)
 
 
 def test_a_file_of_plagiarism_events_that_is_not_there_is_named(tmp_path: Path) -> None:

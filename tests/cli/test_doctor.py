@@ -264,7 +264,7 @@ def test_missing_candles(doctor: Doctor, tmp_path: Path, sqlite_url: str, candle
     assert found["minute candles"]["figures"]["BTCUSD"] == 0.0
     assert found["minute candles"]["figures"]["ETHUSD"] == 1.0
     assert found["next"] == [
-        f'ptn-backtest candles pull {store} --for "$PTN_BACKTEST_DATABASE_URL" --provider massive'
+        f"ptn-backtest candles pull {store} --for database --provider massive"
     ]
     assert found["second candles"]["state"] == "note"
     # a run of the same setup refuses for the same reason

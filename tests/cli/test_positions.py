@@ -6,9 +6,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 
+from ptn_backtest.cli.candles import candles
 from ptn_backtest.cli.positions import positions
 from ptn_backtest.errors import BacktestError, InvalidPosition, SourceError
 
@@ -63,6 +65,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_help_teaches(run: Any) -> None:
     shown = run("--help")
     assert "taoshi            the private package" in shown
+    assert "database          the one whose URL is in PTN_BACKTEST_DATABASE_URL" in shown
     for command in ("import", "export", "check"):
         assert f"ptn-backtest positions {command}" in run(command, "--help")
 
@@ -75,6 +78,28 @@ def test_the_commands_import_cheaply() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_database_of_the_environment(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PTN_BACKTEST_DATABASE_URL", "sqlite:///named.db")
+    assert "into sqlite:///named.db" in run("import", "sound.json", "database")
+    assert "can be replayed" in run("check", "database")
+    monkeypatch.delenv("PTN_BACKTEST_DATABASE_URL")
+    with pytest.raises(BacktestError, match="PTN_BACKTEST_DATABASE_URL"):
+        run("import", "sound.json", "database")
+
+
+def test_a_shell_completes_sources() -> None:
+    for command, parameter in [
+        (positions.commands["check"], "a"),
+        (positions.commands["import"], "database_url"),
+        (positions.commands["audit"], "source"),
+        (candles.commands["pull"], "source"),
+        (candles.commands["check"], "positions"),
+    ]:
+        (found,) = [each for each in command.params if each.name == parameter]
+        items = found.shell_complete(click.Context(command), "da")
+        assert [(item.type, item.value) for item in items] == [("file", "da"), ("plain", "database")]
 
 
 def test_import_and_check(run: Any) -> None:

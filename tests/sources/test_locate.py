@@ -32,6 +32,36 @@ def test_words() -> None:
     assert isinstance(open_source("test"), BundledPositionSource)
 
 
+def test_the_database_of_the_environment(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PTN_BACKTEST_DATABASE_URL", sqlite_url)
+    write_records(sqlite_url, [])
+    source = open_source("database")
+    assert isinstance(source, DatabasePositionOrderSource)
+    assert list(source.read()) == []
+    # a mapping belongs to it as to any database
+    (tmp_path / "map.toml").write_text("")
+    open_source("database", mapping=tmp_path / "map.toml")
+    # a SQLite file without a URL, as a run takes it too
+    monkeypatch.setenv("PTN_BACKTEST_DATABASE_URL", sqlite_url.removeprefix("sqlite:///"))
+    assert isinstance(open_source("database"), DatabasePositionOrderSource)
+    (tmp_path / "database" / "miners").mkdir(parents=True)
+    assert isinstance(open_source("./database"), DiskPositionSource)
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_the_database_of_an_environment_without_one(
+    value: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PTN_BACKTEST_DATABASE_URL", raising=False)
+    if value is not None:
+        monkeypatch.setenv("PTN_BACKTEST_DATABASE_URL", value)
+    with pytest.raises(ConfigError, match="PTN_BACKTEST_DATABASE_URL holds, which is not set"):
+        open_source("database")
+
+
 def test_a_url_is_a_database(sqlite_url: str) -> None:
     write_records(sqlite_url, [])
     assert isinstance(open_source(sqlite_url), DatabasePositionOrderSource)

@@ -266,7 +266,9 @@ def open_position_source(config: BacktestConfig) -> PositionSource:
     if config.use_test_positions:
         return open_source("test")
     if config.positions_path is not None:
-        return open_source(str(config.positions_path))
+        path = str(config.positions_path)
+        # a folder of that name: a `Path` keeps no "./" that would tell it from the word
+        return open_source("./database" if path == "database" else path)
     if config.database_mapping is not None and not config.database_url:
         raise ConfigError(
             f"the mapping {config.database_mapping} is for a database, and none is named: set "

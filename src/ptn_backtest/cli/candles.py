@@ -14,6 +14,7 @@ from ptn_backtest.cli.candles_pull import pull
 from ptn_backtest.cli.candles_pull_quotes import pull_quotes
 from ptn_backtest.cli.documents import print_document
 from ptn_backtest.cli.pulling import store_to_fill
+from ptn_backtest.cli.source_argument import SourceLocation
 from ptn_backtest.cli.store_argument import StorePlace
 from ptn_backtest.cli.tables import new_table, print_table
 from ptn_backtest.cli.times import time_option
@@ -122,7 +123,12 @@ def import_(
 @click.option("--pair", "pairs", multiple=True, help="Only this trade pair; may be repeated.")
 @click.option("--start", metavar="TIME", type=time_option, help="Start: ms, or an ISO date.")
 @click.option("--end", metavar="TIME", type=time_option, help="End, included.")
-@click.option("--positions", metavar="SOURCE", help="Also compare the orders of these positions.")
+@click.option(
+    "--positions",
+    metavar="SOURCE",
+    type=SourceLocation(),
+    help="Also compare the orders of these positions (`ptn-backtest positions -h`: what SOURCE can be).",
+)
 @click.option(
     "--mapping",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),

@@ -21,6 +21,7 @@ from ptn_backtest.cli.pulling import (
     store_to_fill,
     yes_option,
 )
+from ptn_backtest.cli.source_argument import SourceLocation
 from ptn_backtest.cli.store_argument import StorePlace
 from ptn_backtest.cli.tables import counted, new_table, print_table
 from ptn_backtest.cli.times import time_option
@@ -63,7 +64,9 @@ STORED_BYTES = 33
     "--for",
     "source",
     metavar="SOURCE",
-    help="Just what a replay of these positions needs: a database URL, a folder, a checkpoint.",
+    type=SourceLocation(),
+    help="Just what a replay of these positions needs: database (the URL in "
+    "PTN_BACKTEST_DATABASE_URL), a URL, a folder, a checkpoint.",
 )
 @click.option(
     "--mapping",

@@ -21,6 +21,7 @@ from ptn_backtest.cli.pulling import (
     store_to_fill,
     yes_option,
 )
+from ptn_backtest.cli.source_argument import SourceLocation
 from ptn_backtest.cli.store_argument import StorePlace
 from ptn_backtest.cli.tables import counted, new_table, print_table
 from ptn_backtest.cli.times import time_option
@@ -41,8 +42,10 @@ _SHOWN = 3  # failures of a pair
     "--for",
     "source",
     metavar="SOURCE",
+    type=SourceLocation(),
     required=True,
-    help="Positions whose orders need a quote: a database URL, a folder, a checkpoint.",
+    help="Positions whose orders need a quote: database (the URL in "
+    "PTN_BACKTEST_DATABASE_URL), a URL, a folder, a checkpoint.",
 )
 @click.option(
     "--mapping",

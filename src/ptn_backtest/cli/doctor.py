@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from ptn_backtest.positions.conversion import Conversion
 
 _COLOURS = {"ok": "green", "note": "yellow", "to do": "red", "skipped": "bright_black"}
-_URL_VARIABLE = "PTN_BACKTEST_DATABASE_URL"
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -194,7 +193,7 @@ def _needed_extras(config: "BacktestConfig") -> list[str]:
 def _pull_command(config: "BacktestConfig", command: str = "pull") -> str:
     """The command that brings just the candles (or quotes) that are missing; it shows no URL."""
     store = shlex.quote(str(config.candles or "candles"))
-    source = f'"${_URL_VARIABLE}"'
+    source = "database"
     if config.positions_path is not None:
         source = shlex.quote(str(config.positions_path))
     elif config.database_url is None:

@@ -23,6 +23,7 @@ from ptn_backtest.cli.positions_output import (
     print_rejections,
     print_sound,
 )
+from ptn_backtest.cli.source_argument import SourceLocation
 from ptn_backtest.cli.times import time_option
 from ptn_backtest.sources.records import PositionQuery, PositionRecord, PositionSource
 
@@ -97,6 +98,8 @@ def positions() -> None:
     A SOURCE is one of
       a database URL    sqlite:///positions.db, postgresql://user:password@host/database,
                         mysql://user:password@host/database
+      database          the one whose URL is in PTN_BACKTEST_DATABASE_URL: other users of the
+                        machine see what is in a command line, such as a password
       a SQLite file     positions.db
       a folder          a validator's, with miners/<hotkey>/positions/... in it
       a JSON file       a validator's checkpoint, or a plain list of positions; also .gz
@@ -110,8 +113,8 @@ positions.add_command(check_orders)
 
 
 @positions.command("import")
-@click.argument("source")
-@click.argument("database_url")
+@click.argument("source", type=SourceLocation())
+@click.argument("database_url", type=SourceLocation())
 @_mapping_option("TOML file with the table and column names of SOURCE, if it is a database.")
 @_PRICE_SOURCES
 @_with_query
@@ -126,6 +129,8 @@ def import_(
     as_json: bool,
 ) -> None:
     """Copy positions of SOURCE into the database at DATABASE_URL.
+
+    DATABASE_URL may be the word database too: the URL that PTN_BACKTEST_DATABASE_URL holds.
 
     The tables are made where they are missing. Everything is written, or nothing; importing the
     same again changes nothing, and nothing is deleted. Positions are stored as they were found;
@@ -142,10 +147,11 @@ def import_(
           --mapping production.toml --start 2025-01-01 --end 2025-01-05
     """
     from ptn_backtest.sources.database.writing import write_records  # noqa: PLC0415
-    from ptn_backtest.sources.locate import open_source  # noqa: PLC0415 - slow to import
+    from ptn_backtest.sources.locate import open_source, resolve_word  # noqa: PLC0415 - slow to import
     from ptn_backtest.sources.passwords import hide_passwords  # noqa: PLC0415
 
     origin = open_source(source, mapping=mapping)
+    database_url = resolve_word(database_url)
     rejections: list[Rejection] = []
     with _progress("importing positions") as counted:
         counts = write_records(
@@ -172,7 +178,7 @@ def import_(
 
 
 @positions.command("export")
-@click.argument("source")
+@click.argument("source", type=SourceLocation())
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option(
     "--format",
@@ -242,8 +248,8 @@ def export(
 
 
 @positions.command("check")
-@click.argument("a", metavar="SOURCE")
-@click.argument("b", metavar="[OTHER]", required=False)
+@click.argument("a", metavar="SOURCE", type=SourceLocation())
+@click.argument("b", metavar="[OTHER]", type=SourceLocation(), required=False)
 @_mapping_option("TOML file with the table and column names of SOURCE, if it is a database.")
 @click.option(
     "--other-mapping",

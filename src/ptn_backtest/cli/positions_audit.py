@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ptn_backtest.cli.positions_output import number, print_json, print_note
+from ptn_backtest.cli.source_argument import SourceLocation
 from ptn_backtest.sources.records import PositionQuery
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ SHOWN = 20
 
 
 @click.command()
-@click.argument("source")
+@click.argument("source", type=SourceLocation())
 @click.option(
     "--mapping",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),

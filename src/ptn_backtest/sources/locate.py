@@ -1,5 +1,6 @@
 """From what a user writes as a location to the source that is meant."""
 
+import os
 import re
 from pathlib import Path
 
@@ -15,8 +16,14 @@ ACCEPTED_LOCATIONS = """\
   validation/               a validator's folder, with miners/<hotkey>/positions/... in it
   checkpoint.json[.gz]      a validator's checkpoint, or a plain list of positions
   taoshi                    the private package taoshi.ts.ptn
-  test                      the bundled synthetic test positions"""
+  test                      the bundled synthetic test positions
+  database                  the database whose URL is in PTN_BACKTEST_DATABASE_URL"""
 """What `open_source` takes, one kind a line."""
+
+WORDS = ("database", "taoshi", "test")
+"""Locations that are no place, but the name of one."""
+
+DATABASE_VARIABLE = "PTN_BACKTEST_DATABASE_URL"
 
 _URL = re.compile(r"[A-Za-z][\w+.-]*://")
 _SQLITE_MAGIC = b"SQLite format 3\x00"
@@ -29,13 +36,16 @@ def open_source(location: str, *, mapping: Path | None = None) -> PositionSource
 
     Args:
         location: see `ACCEPTED_LOCATIONS`. A file called "test" or "taoshi" is "./test".
+            "database" keeps a password out of the command line, which all users can list.
         mapping: a mapping file, for a database whose tables are not ours.
 
     Raises:
         SourceUnavailable: nothing is there.
         SourceError: something is there, but no source of positions.
-        ConfigError: a mapping with a location that is not a database.
+        ConfigError: a mapping with a location that is not a database; "database" without its
+            environment variable.
     """
+    location = resolve_word(location)
     url = _database_url(location)
     if url is not None:
         from ptn_backtest.sources.database import (  # noqa: PLC0415 - slow to import
@@ -57,6 +67,23 @@ def open_source(location: str, *, mapping: Path | None = None) -> PositionSource
 
         return BundledPositionSource()
     return _at_path(Path(location).expanduser())
+
+
+def resolve_word(location: str) -> str:
+    """The location itself, or, for the word `database`, what its environment variable holds.
+
+    Raises:
+        ConfigError: the variable is not set.
+    """
+    if location != "database":
+        return location
+    url = os.environ.get(DATABASE_VARIABLE)
+    if not url:
+        raise ConfigError(
+            f"`database` is the one whose URL {DATABASE_VARIABLE} holds, which is not set: set it as "
+            "docs/connect.md says (a file of this name is ./database)"
+        )
+    return url
 
 
 def _database_url(location: str) -> str | None:
