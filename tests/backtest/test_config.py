@@ -18,6 +18,27 @@ def test_every_setting_has_a_parser_and_an_option():
     assert {*_FLAGS, *_VALUES, *_LISTS} == names
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql://a:geheim@b/c", "mysql://b/c?user=a&password=geheim", "mysql:/a:geheim@b/c"],
+)
+def test_a_repr_shows_what_was_given_and_no_password(url):
+    config = BacktestConfig(use_database_positions=True, database_url=url, capital=5.0)
+    shown = repr(config)
+    assert "geheim" not in shown
+    assert "geheim" not in str(config)
+    assert shown.startswith("BacktestConfig(use_database_positions=True, database_url='")
+    assert shown.endswith(", capital=5.0)")
+    plain = BacktestConfig(
+        positions_path=Path("a"), hotkeys=("x",), parallel_mode=ParallelizationMode(2)
+    )
+    assert repr(plain) == (
+        f"BacktestConfig(positions_path={Path('a')!r}, hotkeys=('x',), "
+        "parallel_mode=<ParallelizationMode.MULTIPROCESSING: 2>)"
+    )
+    assert repr(BacktestConfig()) == "BacktestConfig()"
+
+
 def test_options_beat_the_environment_which_beats_the_file(tmp_path):
     file = tmp_path / "run.toml"
     file.write_text(

@@ -119,6 +119,16 @@ class BacktestConfig:
     plots: bool = False
     state_interval: int = LEG_UPDATES
 
+    def __repr__(self) -> str:
+        """What is other than the defaults, without passwords."""
+        given = {f.name: (getattr(self, f.name), f.default) for f in fields(self)}
+        other = {name: value for name, (value, default) in given.items() if value != default}
+        shown = {
+            name: hide_passwords(value) if isinstance(value, str) else value
+            for name, value in other.items()
+        }
+        return f"BacktestConfig({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
     @property
     def wanted_hotkeys(self) -> tuple[str, ...] | None:
         """The traders asked for, None for all."""
