@@ -1,5 +1,6 @@
 """`ptn-backtest doctor` on setups that are sound, and on each way in which one is not."""
 
+import importlib.util
 import json
 import shutil
 import socket
@@ -253,7 +254,13 @@ def test_an_empty_database(doctor: Doctor, postgres_url: str, candles: Path) -> 
     assert "positions import" in found["next"][0]
 
 
-def test_missing_candles(doctor: Doctor, tmp_path: Path, sqlite_url: str, candles: Path) -> None:
+def test_missing_candles(
+    doctor: Doctor,
+    tmp_path: Path,
+    sqlite_url: str,
+    candles: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     store = tmp_path / "candles"
     shutil.copytree(candles, store)
     shutil.rmtree(store / "second")
@@ -263,10 +270,16 @@ def test_missing_candles(doctor: Doctor, tmp_path: Path, sqlite_url: str, candle
 
     assert found["minute candles"]["figures"]["BTCUSD"] == 0.0
     assert found["minute candles"]["figures"]["ETHUSD"] == 1.0
-    assert found["next"] == [
-        f"ptn-backtest candles pull {store} --for database --provider massive"
-    ]
+    assert found["next"] == [f"ptn-backtest candles pull {store} --for database --provider massive"]
     assert found["second candles"]["state"] == "note"
+    # what the command that it names needs comes first
+    with monkeypatch.context() as without:
+        find = importlib.util.find_spec
+        without.setattr(
+            importlib.util, "find_spec", lambda name: None if name == "massive" else find(name)
+        )
+        lacking = doctor(*options, code=1)
+    assert lacking["next"] == ["pip install 'ptn-backtest[providers]'", *found["next"]]
     # a run of the same setup refuses for the same reason
     assert CliRunner().invoke(cli, ["run", *options]).exception is not None
     assert doctor(*options, "--missing-candles", "hold")["minute candles"]["state"] == "note"
@@ -329,6 +342,10 @@ def test_extras_that_are_needed_and_not_there() -> None:
     facts = InstallationFacts("3.11.0", {}, {"mysql": ["pymysql"], "excel": ["xlsxwriter"]})
 
     assert check_extras(facts, []).state is State.OK
+    assert check_extras(facts, []).says.endswith("not needed here: mysql, excel")
+    pulls = check_extras(InstallationFacts("3.11.0", {}, {"providers": ["ccxt"]}), []).says
+    assert "not needed" not in pulls
+    assert pulls.endswith("providers is not installed, which `candles pull` needs")
     found = check_extras(facts, ["mysql"])
     assert (found.state, found.next_step) == (State.TO_DO, "pip install 'ptn-backtest[mysql]'")
 

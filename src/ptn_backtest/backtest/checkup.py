@@ -154,8 +154,11 @@ def check_extras(facts: InstallationFacts, needed: Iterable[str]) -> Finding:
         says = f"these settings need {', '.join(lacking)} ({modules} cannot be imported); {told}"
         step = f"pip install 'ptn-backtest[{','.join(lacking)}]'"
         return Finding("extras", State.TO_DO, says, step, figures)
-    if absent:
-        told += f"; not installed, and not needed here: {', '.join(absent)}"
+    others = [name for name in absent if name != "providers"]
+    if others:
+        told += f"; not installed, and not needed here: {', '.join(others)}"
+    if "providers" in absent:  # what a missing candle would need
+        told += "; providers is not installed, which `candles pull` needs"
     return Finding("extras", State.OK, told, figures=figures)
 
 

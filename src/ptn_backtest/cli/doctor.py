@@ -210,6 +210,9 @@ def _next(config: "BacktestConfig", findings: Sequence["Finding"]) -> list[str]:
         each.next_step or f"{each.check}: {each.says}" for each in findings if each.state == "to do"
     ]
     if steps:
+        absent = {name for each in findings for name in each.figures.get("not_installed", ())}
+        if "providers" in absent and any("candles pull" in step for step in steps):
+            steps.insert(0, "pip install 'ptn-backtest[providers]'")
         return list(dict.fromkeys(steps))
     if not _has_source(config):
         return [
