@@ -99,7 +99,10 @@ def test_a_shell_completes_sources() -> None:
     ]:
         (found,) = [each for each in command.params if each.name == parameter]
         items = found.shell_complete(click.Context(command), "da")
-        assert [(item.type, item.value) for item in items] == [("file", "da"), ("plain", "database")]
+        assert [(item.type, item.value) for item in items] == [
+            ("file", "da"),
+            ("plain", "database"),
+        ]
 
 
 def test_import_and_check(run: Any) -> None:
