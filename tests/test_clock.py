@@ -28,7 +28,7 @@ def test_times_are_accepted_as_ms_and_as_dates(value, ms):
 
 
 @pytest.mark.parametrize(
-    "value", ["yesterday", "", "20250101", "2025-13-01", True, 0.5, float("inf")]
+    "value", ["yesterday", "", "20250101", "2025-13-01", True, 1.5, float("inf"), None]
 )
 def test_what_is_not_a_time_is_named(value):
     with pytest.raises(ValueError, match=str(value) or "''"):

@@ -1,6 +1,7 @@
 """Times: integer milliseconds since 1970-01-01 UTC, everywhere."""
 
 from datetime import UTC, datetime
+from typing import SupportsIndex
 
 SECOND_MS = 1_000
 MINUTE_MS = 60 * SECOND_MS
@@ -24,8 +25,10 @@ def parse_time(value: float | str | datetime) -> int:
     """
     if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
         raise ValueError(f"{value!r} is not a time: give milliseconds or an ISO date")
-    if isinstance(value, int | float):
+    if isinstance(value, float):
         return int(value)
+    if isinstance(value, SupportsIndex):  # also NumPy's whole numbers
+        return value.__index__()
     if isinstance(value, str):
         text = value.strip().replace("_", "")
         if text.removeprefix("-").isdigit() and "-" not in text[1:]:
@@ -40,6 +43,8 @@ def parse_time(value: float | str | datetime) -> int:
                 f"{value!r} is not a time: give milliseconds (1735689600000) "
                 "or an ISO date (2025-01-01, 2025-01-01T12:00:00Z)"
             ) from None
+    if not hasattr(value, "year"):
+        raise ValueError(f"{value!r} is not a time: give milliseconds or an ISO date")
     if not hasattr(value, "hour"):  # a TOML file's plain date
         value = datetime(value.year, value.month, value.day, tzinfo=UTC)
     if value.tzinfo is None:

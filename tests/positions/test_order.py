@@ -62,3 +62,16 @@ def test_a_negative_price_is_refused_whatever_the_source() -> None:
 def test_a_number_that_is_not_finite_is_refused_by_name(name: str, value: Any) -> None:
     with pytest.raises(InvalidPosition, match=f"{name} is {value}"):
         order(**{name: value})
+
+
+@pytest.mark.parametrize("text", ["LONG", "long", OrderType.LONG.value])
+def test_a_type_given_as_text_is_that_type(text: Any) -> None:
+    assert order(kind=text).order_type is OrderType.LONG
+    assert order(kind=text) == order(kind=OrderType.LONG)
+    assert order(kind="SHORT").leverage == -0.1
+
+
+@pytest.mark.parametrize("text", ["BUY", "", None, 1])
+def test_another_type_is_named(text: Any) -> None:
+    with pytest.raises(InvalidPosition, match=f"order type {text!r} is not LONG, SHORT or FLAT"):
+        order(kind=text)

@@ -144,6 +144,12 @@ def test_tables_as_either_kind_of_frame(run: Run, name: str) -> None:
         reader(as_="spark")
 
 
+def test_a_table_that_is_not_there_is_named_with_those_that_are(run: Run) -> None:
+    for ask in (run.table, run.dataset):
+        with pytest.raises(ConfigError, match=r"no table 'nope'; it has .*checkpoints, .*orders"):
+            ask("nope")
+
+
 def test_eliminations_are_those_of_run_json(run: Run) -> None:
     rows = run.eliminations(as_="polars").to_dicts()
     listed = run.info["eliminations"]

@@ -28,6 +28,12 @@ _URL_VARIABLE = f"{ENVIRONMENT_PREFIX}DATABASE_URL"
 _OF_PROVIDERS = frozenset(URL_VARIABLES.values())
 """Variables with the prefix that are no settings of a run, but of `candles pull`."""
 
+_TAKEN_AS_TEXT = (
+    *("database_mapping", "positions_path", "plagiarism_events", "candles", "output"),
+    *("start_time_ms", "end_time_ms", "parallel_mode"),
+)
+"""Settings that Python code gives as texts too: paths, times, a mode."""
+
 _OUTSIDE = ("output", "run_name", "overwrite", "plots", "parallel_mode", "state_interval")
 """Settings that change no figure."""
 
@@ -78,6 +84,11 @@ class BacktestConfig:
         plots: also write PNG plots.
         state_interval: updates after which what is done is stored, so that the run can be continued;
             0 stores nothing.
+
+    Paths, times and the mode may be given as texts ("2025-09-01").
+
+    Raises:
+        ConfigError: such a text cannot be read.
     """
 
     use_test_positions: bool = False
@@ -118,6 +129,12 @@ class BacktestConfig:
     overwrite: bool = False
     plots: bool = False
     state_interval: int = LEG_UPDATES
+
+    def __post_init__(self) -> None:
+        for name in _TAKEN_AS_TEXT:
+            given = getattr(self, name)
+            if given is not None:
+                object.__setattr__(self, name, _parse(name, given, name))
 
     def __repr__(self) -> str:
         """What is other than the defaults, without passwords."""
@@ -167,14 +184,25 @@ class BacktestConfig:
 
 
 def load_config(
-    file: Path | None, environment: Mapping[str, str], options: Mapping[str, Any]
+    file: Path | str | None = None,
+    environment: Mapping[str, str] | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> BacktestConfig:
     """Read and check the settings; options beat the environment, which beats the file.
+
+    Args:
+        file: TOML, as `read_config` takes it.
+        environment: by default that of this process.
+        options: by setting name, such as {"run_name": "first"}.
 
     Raises:
         ConfigError: as `read_config`, or settings that contradict each other.
     """
-    config = read_config(file, environment, options)
+    config = read_config(
+        Path(file) if file else None,
+        os.environ if environment is None else environment,
+        options or {},
+    )
     check_config(config)
     return config
 
@@ -408,15 +436,6 @@ def _pairs(value: str | list[str] | tuple[str, ...] | None) -> tuple[str, ...]:
         raise ValueError(str(error)) from None
 
 
-def _mode(value: int | str) -> ParallelizationMode:
-    text = str(value).strip().upper().removeprefix("PARALLELIZATIONMODE.")
-    for mode in ParallelizationMode:
-        if text in {mode.name, str(mode.value)} or value is mode:
-            return mode
-    names = ", ".join(f"{mode.name} ({mode.value})" for mode in ParallelizationMode)
-    raise ValueError(f"{value!r} is not a parallel mode: use {names}")
-
-
 def _choice(*allowed: str) -> Callable[[Any], str]:
     def parse(value: Any) -> str:  # noqa: ANN401
         if value not in allowed:
@@ -461,7 +480,7 @@ _PARSERS: Mapping[str, Callable[[Any], Any]] = {
     "apply_order_rules": _flag,
     "what_if_hotkeys": _names,
     "build_portfolio_ledgers_only": _flag,
-    "parallel_mode": _mode,
+    "parallel_mode": ParallelizationMode.parse,
     "target_ledger_window_ms": _positive,
     "missing_candles": _choice("error", "hold"),
     "state_interval": _not_negative,

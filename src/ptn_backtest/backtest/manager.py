@@ -3,13 +3,16 @@
 import logging
 import time
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import cache
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+from ptn_backtest.backtest.arguments import taken_candles, taken_mode, taken_positions, taken_time
 from ptn_backtest.backtest.execution import ParallelizationMode, check_mode, open_execution
 from ptn_backtest.backtest.leg_candles import LegCandles
 from ptn_backtest.backtest.leg_keeping import LegKeeper, Recalled
@@ -33,6 +36,7 @@ from ptn_backtest.ledger.manager import PerfLedgerManager
 from ptn_backtest.ledger.timeline import build_timelines
 from ptn_backtest.ledger.timelines import Traders
 from ptn_backtest.positions.manager import PositionManager, up_to
+from ptn_backtest.positions.position import Position
 from ptn_backtest.prices.candles import CandleSource
 from ptn_backtest.prices.changes import CandleChanges, KnowsChanges
 from ptn_backtest.prices.fingerprint import NO_CANDLES
@@ -66,15 +70,15 @@ class BacktestManager:
 
     def __init__(
         self,
-        positions: PositionManager,
-        candles: CandleSource,
-        start_ms: int,
-        end_ms: int,
+        positions: PositionManager | Iterable[Position],
+        candles: CandleSource | Path | str,
+        start_ms: int | str | datetime,
+        end_ms: int | str | datetime,
         *,
         interval_ms: int = DAY_MS,
         settings: LedgerSettings = LedgerSettings(),  # noqa: B008 - it is frozen
         account_sizes: Mapping[str, Sequence[tuple[int, float]]] | None = None,
-        parallel_mode: ParallelizationMode = ParallelizationMode.SERIAL,
+        parallel_mode: ParallelizationMode | str | int = ParallelizationMode.SERIAL,
         missing_candles: Literal["error", "hold"] = "error",
         update_times_ms: Sequence[int] | None = None,
         plagiarism_events: Sequence[PlagiarismEvent] = (),
@@ -86,13 +90,14 @@ class BacktestManager:
 
         Args:
             positions: all positions; orders after the end are left out.
-            candles: where prices come from.
-            start_ms: first update time; orders before it are known from the beginning.
-            end_ms: last update time.
+            candles: where prices come from; a path or URL is that of a `CandleStore`.
+            start_ms: first update time, ms or as `parse_time` reads it; orders before it are known from
+                the beginning.
+            end_ms: last update time, likewise.
             interval_ms: time between updates.
             settings: rulebook, slippage, window.
             account_sizes: {hotkey: [(update time in ms, USD), ...]}.
-            parallel_mode: how traders are worked on; what it starts (processes, a Spark session)
+            parallel_mode: how traders are worked on, also by name or number; what it starts (processes, a Spark session)
                 ends with `close`, or when the manager is no longer used.
             missing_candles: "error" or "hold" (the last value stays).
             update_times_ms: exact update times in place of start, end and interval.
@@ -105,13 +110,18 @@ class BacktestManager:
                 not needed.
 
         Raises:
-            ConfigError: the times are out of order.
+            ConfigError: the times are out of order, or an argument is of no kind that it can be.
+            CandleError: there is no candle store at the path.
+            InvalidPosition: one of the positions is something else.
             MissingCandles: with "error", where a position is open and minute candles are missing.
             ExecutionError: the parallel mode cannot be used here.
             LeaversNeeded: without `results`, legs are to be done again, or one is due that holds everybody,
                 and the positions of those who left are not there.
         """
-        check_mode(parallel_mode)
+        mode = taken_mode(parallel_mode)
+        check_mode(mode)
+        candles, positions = taken_candles(candles), taken_positions(positions)
+        start_ms, end_ms = taken_time("start_ms", start_ms), taken_time("end_ms", end_ms)
         times = tuple(update_times_ms or update_times(start_ms, end_ms, interval_ms))
         self._legs: Sequence[Leg] = store.legs() if store else cut_into_legs(times)
         self.update_times_ms = tuple(t_ms for leg in self._legs for t_ms in leg)
@@ -130,7 +140,7 @@ class BacktestManager:
             )
         )
         # before prices are read, so that processes get ready in the meantime
-        self._execution = open_execution(parallel_mode, candles, traders)
+        self._execution = open_execution(mode, candles, traders)
         lookback_ms = settings.rulebook.eliminations.closing_price_ms
 
         @cache
@@ -178,6 +188,12 @@ class BacktestManager:
             self.candles_read = self._candles.count(leg)
         if self._keeper and n_counted < self.n_legs_before:
             self._keeper.keep_notes(replace(notes, candles=self.candles_read))
+
+    def __repr__(self) -> str:
+        times, state = self.update_times_ms, self.network.state
+        done = "nothing done" if state.time_ms is None else f"done to {format_time(state.time_ms)}"
+        span = f"{format_time(times[0])} to {format_time(times[-1])} in {len(times)} updates"
+        return f"<BacktestManager: {self.positions.counted()}, {span}, {done}>"
 
     def update(
         self,

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ptn_backtest.clock import format_time
 from ptn_backtest.ledger.checkpoint import PerfLedger
 from ptn_backtest.positions.accounting import PositionState
 from ptn_backtest.positions.order_checks import OrderFinding
@@ -118,3 +119,10 @@ class RunResult:
     synthetic: bool = False
     orders: OrderLog = NO_ORDERS
     prices: Mapping[str, PriceOutline] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        gone = f", {len(self.eliminations)} eliminated" if self.eliminations else ""
+        return (
+            f"<RunResult of {self.source}: {len(self.ledgers)} traders, {len(self.positions)} positions"
+            f"{gone}, {format_time(self.start_ms)} to {format_time(self.end_ms)}>"
+        )

@@ -4,7 +4,7 @@ import click
 from click.shell_completion import CompletionItem
 
 
-class SourceLocation(click.ParamType):
+class SourceLocation(click.types.StringParamType):
     """A click type; the text as it is, which `open_source` understands."""
 
     name = "source"

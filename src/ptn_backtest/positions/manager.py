@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from ptn_backtest.errors import InvalidPosition
 from ptn_backtest.positions.order import Order
 from ptn_backtest.positions.position import Position
 from ptn_backtest.positions.recorded_orders import RecordedOrders, last_times_ms
@@ -15,13 +16,32 @@ class PositionManager:
     """
 
     def __init__(self, positions: Iterable[Position] = ()) -> None:
-        """Save the given positions."""
+        """Save the given positions.
+
+        Raises:
+            InvalidPosition: one is something else.
+        """
         self._by_hotkey: dict[str, dict[str, Position]] = {}
         for position in positions:
             self.save(position)
 
+    def __repr__(self) -> str:
+        return f"<PositionManager: {self.counted()}>"
+
+    def counted(self) -> str:
+        """How many there are, in words."""
+        return f"{len(self):,} positions of {len(self._by_hotkey):,} traders"
+
     def save(self, position: Position) -> None:
-        """Save a position; one with the same uuid is replaced where it stood."""
+        """Save a position; one with the same uuid is replaced where it stood.
+
+        Raises:
+            InvalidPosition: it is something else.
+        """
+        if not isinstance(position, Position):
+            raise InvalidPosition(
+                f"{type(position).__name__} is not a Position: convert(records).positions gives such"
+            )
         mine = self._by_hotkey.setdefault(position.miner_hotkey, {})
         mine[position.position_uuid] = position
 

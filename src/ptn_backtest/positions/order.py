@@ -47,7 +47,7 @@ class Order:
 
     Attributes:
         order_uuid: the order's key.
-        order_type: LONG, SHORT or FLAT.
+        order_type: LONG, SHORT or FLAT; a text is taken for the type that it names.
         leverage: signed change of leverage (LONG > 0, SHORT < 0); a SHORT given with a positive
             leverage is negated. A FLAT may carry any value.
         price: fill price in the quote currency; 0 only for `PRICELESS_SOURCES`.
@@ -74,18 +74,33 @@ class Order:
     price_sources: str | None = None
 
     def __post_init__(self) -> None:
-        if self.order_type is OrderType.SHORT and self.leverage > 0:
+        kind = self.order_type
+        if type(kind) is not OrderType:
+            kind = _order_type(kind)
+            object.__setattr__(self, "order_type", kind)
+        if kind is OrderType.SHORT and self.leverage > 0:
             object.__setattr__(self, "leverage", -self.leverage)
-        for name in ("leverage", "price", "bid", "ask", "slippage"):
-            if not math.isfinite(getattr(self, name)):
-                raise InvalidPosition(f"{name} is {getattr(self, name)}, not a finite number")
-        if self.order_type is OrderType.LONG and self.leverage < 0:
-            raise InvalidPosition(f"leverage {self.leverage} of a LONG order is negative")
-        if self.order_type is not OrderType.FLAT and not (
-            MIN_LEVERAGE <= abs(self.leverage) <= MAX_LEVERAGE
+        if not all(
+            map(math.isfinite, (self.leverage, self.price, self.bid, self.ask, self.slippage))
         ):
+            raise InvalidPosition(self._not_finite())
+        if kind is OrderType.LONG and self.leverage < 0:
+            raise InvalidPosition(f"leverage {self.leverage} of a LONG order is negative")
+        if kind is not OrderType.FLAT and not (MIN_LEVERAGE <= abs(self.leverage) <= MAX_LEVERAGE):
             raise InvalidPosition(
                 f"leverage {self.leverage} is outside {MIN_LEVERAGE}..{MAX_LEVERAGE:g}"
             )
         if self.price < 0 or (self.price == 0 and self.src not in PRICELESS_SOURCES):
             raise InvalidPosition(f"price {self.price} is not above 0")
+
+    def _not_finite(self) -> str:
+        names = ("leverage", "price", "bid", "ask", "slippage")
+        name = next(name for name in names if not math.isfinite(getattr(self, name)))
+        return f"{name} is {getattr(self, name)}, not a finite number"
+
+
+def _order_type(given: object) -> OrderType:
+    try:
+        return OrderType(str(given).upper())
+    except ValueError:
+        raise InvalidPosition(f"order type {given!r} is not LONG, SHORT or FLAT") from None

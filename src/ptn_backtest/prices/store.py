@@ -103,6 +103,9 @@ class CandleStore:
         """The folder, and its label where it has one."""
         return f"candle store {self.root}" + (f" ({self.label})" if self.label else "")
 
+    def __repr__(self) -> str:
+        return f"<{self.describe()}>"
+
     def pairs(self, timespan: Timespan | None = None) -> list[str]:
         """Ids of the trade pairs that have candles (of this timespan), sorted."""
         with reaching(self.root):

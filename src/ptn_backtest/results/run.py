@@ -129,15 +129,26 @@ class Run:
     # ---- tables
 
     def dataset(self, name: str) -> "ds.Dataset":
-        """A table by its name, unread."""
+        """A table by its name, unread.
+
+        Raises:
+            ConfigError: there is no table of that name; the message lists those that there are.
+        """
         if name == "eliminations":
             import pyarrow.dataset as ds  # noqa: PLC0415 - it imports pandas, where there is one
 
             return ds.dataset(self._eliminations)
+        if name not in catalogue():
+            there = ", ".join(sorted({*catalogue(), "eliminations"}))
+            raise ConfigError(f"a run has no table {name!r}; it has {there}")
         return open_table(self.path / f"{name}.parquet", catalogue()[name].schema)
 
     def table(self, name: str) -> pa.Table:
-        """A table by its name, as Arrow."""
+        """A table by its name, as Arrow.
+
+        Raises:
+            ConfigError: there is no table of that name.
+        """
         return self.dataset(name).to_table()
 
     @overload

@@ -65,6 +65,9 @@ _FOREX_SLIPPAGE_PER_SPREAD = 0.433
 class BundledPositionSource:
     """The test positions as a `PositionSource`."""
 
+    def __repr__(self) -> str:
+        return f"<{self.describe()}>"
+
     def describe(self) -> str:
         """What it is."""
         return "test positions (synthetic)"

@@ -49,6 +49,9 @@ class CheckpointPositionSource:
         if not self._path.is_file():
             raise SourceUnavailable(f"{self._path} is not a file")
 
+    def __repr__(self) -> str:
+        return f"<{self.describe()}>"
+
     def describe(self) -> str:
         """The file in words."""
         return f"file {self._path}"

@@ -51,6 +51,9 @@ class DiskPositionSource:
                 "miners/<hotkey>/positions/<trade_pair_id>/{open,closed}/<position_uuid> in it"
             )
 
+    def __repr__(self) -> str:
+        return f"<{self.describe()}>"
+
     def describe(self) -> str:
         """The folder in words."""
         return f"folder {self._miners}"

@@ -34,6 +34,9 @@ class TaoshiPositionOrderSource:
     and LOCAL where they are unset, before the package is imported.
     """
 
+    def __repr__(self) -> str:
+        return f"<{self.describe()}>"
+
     def describe(self) -> str:
         """The source in words."""
         return "taoshi.ts.ptn"

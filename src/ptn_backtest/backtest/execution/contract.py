@@ -22,6 +22,20 @@ class ParallelizationMode(IntEnum):
     PYSPARK = 1
     MULTIPROCESSING = 2
 
+    @classmethod
+    def parse(cls, value: object) -> "ParallelizationMode":
+        """A mode by itself, its name in any case, or its number, also as a text.
+
+        Raises:
+            ValueError: there is no such mode; the message lists those that there are.
+        """
+        text = str(value).strip().upper().removeprefix("PARALLELIZATIONMODE.")
+        for mode in cls:
+            if text in {mode.name, str(mode.value)} or value is mode:
+                return mode
+        names = ", ".join(f"{mode.name} ({mode.value})" for mode in cls)
+        raise ValueError(f"{value!r} is not a parallel mode: use {names}")
+
 
 class Room(Protocol):
     """Where arrays are made."""

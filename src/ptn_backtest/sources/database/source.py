@@ -72,6 +72,9 @@ class DatabasePositionOrderSource:
         self._url = parse_url(url, self._mapping.database)
         self._engine = open_engine(self._url, read_only=True)
 
+    def __repr__(self) -> str:
+        return f"<{self.describe()}>"
+
     def describe(self) -> str:
         """The database and the mapping, without password."""
         mapped = f" as {self._mapping.name} maps it" if self._mapping.name else ""
