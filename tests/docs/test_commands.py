@@ -13,7 +13,7 @@ import pytest
 
 from ptn_backtest.cli.main import cli
 from tests.docs.pages import LANGUAGES, PAGES, ROOT, Block, blocks, outside, steps
-from tests.docs.sandbox import HOTKEY, prepare
+from tests.docs.sandbox import prepare
 from tests.docs.shell import COLUMNS, Shell, differs
 
 BIN = Path(sys.executable).parent
@@ -21,7 +21,6 @@ BIN = Path(sys.executable).parent
 STAND_INS = {
     "mysql://reader:...@db.example/ptn": "sqlite:///production.db",
     "mysql://me@host/taoshi-ts-ptn": "sqlite:///production.db",
-    "5HDmzyhr...": HOTKEY,
     # the Makefile as it is, in this environment in place of one that it makes
     "make backtest": f"make -f {ROOT}/Makefile -o .venv/.installed BIN={BIN} backtest",
 }

@@ -48,7 +48,7 @@ def bundle() -> None:
 
     \b
     Examples:
-      ptn-backtest bundle export my-bundle --config backtest.toml --hotkey 5HDmzyhr...
+      ptn-backtest bundle export my-bundle --config backtest.toml --hotkey "$HOTKEY"
       ptn-backtest bundle check my-bundle
       ptn-backtest bundle run my-bundle
     """
@@ -207,7 +207,7 @@ def export(
 
     \b
     Examples:
-      ptn-backtest bundle export my-bundle --config backtest.toml --hotkey 5HDmzyhr...
+      ptn-backtest bundle export my-bundle --config backtest.toml --hotkey "$HOTKEY"
       ptn-backtest bundle export first-week --use-database-positions \\
           --database-url sqlite:///positions.db --candles candles --end 2025-01-08
     """

@@ -141,7 +141,7 @@ def import_(
     \b
     Examples:
       ptn-backtest positions import test sqlite:///positions.db
-      ptn-backtest positions import ~/validation sqlite:///positions.db --hotkey 5HDmzyhr...
+      ptn-backtest positions import ~/validation sqlite:///positions.db --hotkey "$HOTKEY"
       ptn-backtest positions import validator_checkpoint.json.gz postgresql://me@host/ptn
       ptn-backtest positions import mysql://me@host/taoshi-ts-ptn sqlite:///copy.db \\
           --mapping production.toml --start 2025-01-01 --end 2025-01-05
@@ -210,7 +210,7 @@ def export(
     Examples:
       ptn-backtest positions export sqlite:///positions.db backup.json.gz --format checkpoint
       ptn-backtest positions export positions.db validation/ --format disk
-      ptn-backtest positions export taoshi one.json --format list --hotkey 5HDmzyhr...
+      ptn-backtest positions export taoshi one.json --format list --hotkey "$HOTKEY"
     """
     from ptn_backtest.sources import checkpoint_file, disk  # noqa: PLC0415
     from ptn_backtest.sources.locate import open_source  # noqa: PLC0415

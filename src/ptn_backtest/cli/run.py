@@ -41,7 +41,7 @@ _VALUES: dict[str, tuple[str, str]] = {
     "end_time_ms": ("TIME", "Last update. Default: the end of the candles."),
     "interval_ms": ("MS", "Time between updates. Default: one day."),
     "history": ("full|range", "full also loads positions closed before the start (default)."),
-    "test_single_hotkey": ("HOTKEY", "Only this trader."),
+    "test_single_hotkey": ("HOTKEY", "Only this trader; its hotkey in full."),
     "rulebook": ("NAME|FILE", "The rules: 2024-05, 2024-07, 2025-07, 2025-11 (default), or yours."),
     "use_slippage": ("true|false|by-date", "Slippage always, never, or by date (default)."),
     "capital": ("USD", "What leverage 1 stands for, for slippage. Default: 100000."),
@@ -59,10 +59,10 @@ _VALUES: dict[str, tuple[str, str]] = {
 }
 
 _LISTS: dict[str, tuple[str, str]] = {
-    "hotkeys": ("HOTKEY", "Only these; repeat it."),
+    "hotkeys": ("HOTKEY", "Only these, in full; repeat it."),
     "rules": ("KEY=VALUE", "What if: a rule of the rulebook is another; repeat it."),
     "drop_pairs": ("PAIR", "What if: no positions on these trade pairs; repeat it."),
-    "what_if_hotkeys": ("HOTKEY", "What if: only these change. Default: all; repeat it."),
+    "what_if_hotkeys": ("HOTKEY", "What if: only these, in full, change. Default: all; repeat it."),
 }
 
 
@@ -117,7 +117,7 @@ def run(
     \b
     Examples:
       ptn-backtest run --use-test-positions
-      ptn-backtest run --config backtest.toml --test-single-hotkey 5HDmzyhr...
+      ptn-backtest run --config backtest.toml --test-single-hotkey "$HOTKEY"
       ptn-backtest run --use-database-positions --database-url sqlite:///positions.db \\
           --candles candles --start-time-ms 2025-01-01 --end-time-ms 1736035200000
     """
