@@ -30,19 +30,9 @@ def parse_time(value: float | str | datetime) -> int:
     if isinstance(value, SupportsIndex):  # also NumPy's whole numbers
         return value.__index__()
     if isinstance(value, str):
-        text = value.strip().replace("_", "")
-        if text.removeprefix("-").isdigit() and "-" not in text[1:]:
-            # eight digits could be meant as a compact ISO date: as ms it would be a day of 1970
-            if len(text) == 8:  # noqa: PLR2004
-                raise ValueError(f"{value!r} is ambiguous: write 2025-01-31, or milliseconds")
-            return int(text)
-        try:
-            value = datetime.fromisoformat(text)
-        except ValueError:
-            raise ValueError(
-                f"{value!r} is not a time: give milliseconds (1735689600000) "
-                "or an ISO date (2025-01-01, 2025-01-01T12:00:00Z)"
-            ) from None
+        value = _from_text(value)
+        if isinstance(value, int):
+            return value
     if not hasattr(value, "year"):
         raise ValueError(f"{value!r} is not a time: give milliseconds or an ISO date")
     if not hasattr(value, "hour"):  # a TOML file's plain date
@@ -51,6 +41,22 @@ def parse_time(value: float | str | datetime) -> int:
         value = value.replace(tzinfo=UTC)
     since = value - datetime(1970, 1, 1, tzinfo=UTC)
     return (since.days * 86_400 + since.seconds) * 1_000 + since.microseconds // 1_000
+
+
+def _from_text(value: str) -> int | datetime:
+    text = value.strip().replace("_", "")
+    if text.removeprefix("-").isdigit() and "-" not in text[1:]:
+        # eight digits could be meant as a compact ISO date: as ms it would be a day of 1970
+        if len(text) == 8:  # noqa: PLR2004
+            raise ValueError(f"{value!r} is ambiguous: write 2025-01-31, or milliseconds")
+        return int(text)
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(
+            f"{value!r} is not a time: give milliseconds (1735689600000) "
+            "or an ISO date (2025-01-01, 2025-01-01T12:00:00Z)"
+        ) from None
 
 
 def format_time(ms: int) -> str:
