@@ -80,7 +80,7 @@ def test_stored_as_closed_but_open_by_the_orders(sqlite_url: str) -> None:
         assert really == (
             "1 position is stored as closed, but its orders leave it open: lost (net leverage 0.2)"
         )
-        assert "stays open by rounding (net leverage below 1e-9): dust (5.55112e-17)" in rounding
+        assert "stays open by rounding (net leverage below 1e-6): dust (5.55112e-17)" in rounding
 
 
 def test_nothing_odd(sqlite_url: str) -> None:
@@ -161,3 +161,8 @@ def test_hotkeys_that_look_alike_stay_traders_of_their_own() -> None:
     assert note.startswith("5 hotkeys differ from another only by case or blanks")
     assert "' 5Abd' and '5Abd'" in note
     assert "'5Abc' and '5Abc ' and '5abc'" in note
+
+
+@pytest.mark.parametrize(("net_leverage", "dust"), [(5.6e-17, True), (-9e-9, True), (5e-4, False)])
+def test_what_four_byte_floats_leave_is_dust(net_leverage: float, dust: bool) -> None:
+    assert LeftOpen("trader", "position", net_leverage).is_dust is dust

@@ -13,8 +13,9 @@ from ptn_backtest.positions.position import Position
 from ptn_backtest.positions.recorded_orders import order_rows
 from ptn_backtest.sources.record_table import field_columns
 
-DUST = 1e-9
-"""A net leverage below this is what rounding leaves of orders that were meant to close."""
+DUST = 1e-6
+"""A net leverage below this is what rounding leaves of orders that were meant to close: of doubles 1e-16,
+of the four bytes that some databases keep 1e-8. No order is smaller than 0.001."""
 
 _EXAMPLES = 3
 
@@ -75,8 +76,8 @@ class Oddities:
             ),
             (
                 len(dust),
-                "position is stored as closed, but stays open by rounding (net leverage below 1e-9)",
-                "positions are stored as closed, but stay open by rounding (net leverage below 1e-9)",
+                "position is stored as closed, but stays open by rounding (net leverage below 1e-6)",
+                "positions are stored as closed, but stay open by rounding (net leverage below 1e-6)",
                 [f"{each.position_uuid} ({each.net_leverage:g})" for each in dust],
             ),
             (
