@@ -141,6 +141,17 @@ def test_the_story_of_one_that_is_still_in():
     ]
 
 
+def test_a_rank_in_a_class_without_a_day_says_so():
+    run = still_in(
+        standings={ANNA: Standing(Bucket.CHALLENGE, at(0))},
+        scores=[score(ANNA, 4, 0.5, 1, asset_class="forex", n_days=0)],
+    )
+    assert dict(story(explain(run, ANNA)))["Distance to the limits"][-1].startswith(
+        "Scored with all traders on 2025-01-19 00:00:00 UTC it is 1 of 1 in forex, where it has no day "
+        "of its own, score 0.5: "
+    )
+
+
 def move(day, kind, origin, target, **figures):
     return Event(at(day), ANNA, kind, origin, target, "rank", figures)
 

@@ -101,6 +101,32 @@ def test_the_class_in_which_a_trader_scores_counts_more_than_first_among_zeros()
     assert rank_of(run.scores, ANNA, at(0.5), 1) is None
 
 
+def test_a_class_that_a_trader_does_not_trade_comes_after_one_that_it_does():
+    def both(crypto, forex):
+        # the rules score everybody in forex, Anna without a day of it
+        rows = [score(ANNA, 1, crypto, 2), score(BORIS, 1, 0.9, 1)]
+        rows.append(score(ANNA, 1, forex, 1, asset_class="forex", n_days=0))
+        rank = rank_of(stored_run({ANNA: {}}, scores=rows).scores, ANNA, at(1), 1)
+        assert rank is not None
+        return rank.asset_class, rank.rank, rank.class_days
+
+    assert both(crypto=0.95, forex=0.5) == ("crypto", 1, 3)
+    # among the best of both, though the rank is as good in forex
+    run = stored_run(
+        {ANNA: {}},
+        scores=[
+            *(score(ANNA, 1, 0.4, 2), score(BORIS, 1, 0.9, 1)),
+            *(score(who, 1, 0.1, 1, asset_class="forex", n_days=0) for who in (ANNA, BORIS)),
+        ],
+    )
+    rank = rank_of(run.scores, ANNA, at(1), 2)
+    assert rank is not None
+    assert (rank.asset_class, rank.rank) == ("crypto", 2)
+    # what the rules count is still told where it is all that counts
+    assert both(crypto=0.5, forex=0.5) == ("forex", 1, 0)
+    assert both(crypto=0.0, forex=0.5) == ("forex", 1, 0)
+
+
 def test_the_document_is_json():
     document = json.loads(json.dumps(explain(the_fallen(), ANNA).to_dict(), allow_nan=False))
     assert document["document"] == "ptn-backtest explanation"

@@ -336,9 +336,10 @@ def _ranked(rank: RankFigures) -> str:
     else:
         side = "above" if distance > 0 else "below"
         verdict = f"{_score(abs(distance))} {side} the threshold of {_score(rank.threshold)}"
+    without = "" if rank.class_days else ", where it has no day of its own"
     return (
         f"Scored with {among} on {format_time(rank.time_ms)} it is {rank.rank} of "
-        f"{rank.scored_traders} in {rank.asset_class}, score {_score(rank.score)}: {verdict}."
+        f"{rank.scored_traders} in {rank.asset_class}{without}, score {_score(rank.score)}: {verdict}."
     )
 
 

@@ -49,6 +49,7 @@ class RankFigures:
         threshold: smallest score that is in the main competition; a score of 0 never is.
         scored_traders: how many were scored together.
         ranks: how many the class has.
+        class_days: full days of the trader's own in the class; the rules rank it without one too.
     """
 
     time_ms: int
@@ -59,6 +60,7 @@ class RankFigures:
     threshold: float
     scored_traders: int
     ranks: int
+    class_days: int
 
     @property
     def is_in(self) -> bool:
@@ -220,8 +222,9 @@ def ledger_until(ledger: PerfLedger | None, t_ms: int) -> PerfLedger | None:
 def rank_of(scores: pa.Table, hotkey: str, t_ms: int, ranks: int) -> RankFigures | None:
     """The trader's best class at the newest evaluation by a time.
 
-    One that counts it among its best comes first, then one in which it scores at all, then the best
-    rank: in a class where nobody scores, everybody ranks first. Scores of those who compete come before those of everybody.
+    One that counts it among its best comes first, then one in which it scores at all, then one that it
+    trades, then the best rank: in a class where nobody scores, everybody ranks first. Scores of those
+    who compete come before those of everybody.
 
     Args:
         scores: of a run.
@@ -248,10 +251,13 @@ def rank_of(scores: pa.Table, hotkey: str, t_ms: int, ranks: int) -> RankFigures
             pc.equal(scores["time_ms"], pa.scalar(time_ms)),
             pc.equal(scores["scored_with"], pa.scalar(scored_with)),
         )
-    ).select(["miner_hotkey", "asset_class", "score"])
+    ).select(["miner_hotkey", "asset_class", "score", "n_days"])
     classes: dict[str, dict[str, float]] = {}
+    days: dict[str, int] = {}
     for row in together.to_pylist():
         classes.setdefault(row["asset_class"], {})[row["miner_hotkey"]] = row["score"]
+        if row["miner_hotkey"] == hotkey:
+            days[row["asset_class"]] = row["n_days"]
     best: RankFigures | None = None
     for name, scored in classes.items():
         if hotkey not in scored:
@@ -267,14 +273,15 @@ def rank_of(scores: pa.Table, hotkey: str, t_ms: int, ranks: int) -> RankFigures
             threshold=threshold,
             scored_traders=len(scored),
             ranks=ranks,
+            class_days=days[name],
         )
         if best is None or _merit(one) > _merit(best):
             best = one
     return best
 
 
-def _merit(one: RankFigures) -> tuple[bool, bool, int]:
-    return one.is_in, one.score > 0, -one.rank
+def _merit(one: RankFigures) -> tuple[bool, bool, bool, int]:
+    return one.is_in, one.score > 0, one.class_days > 0, -one.rank
 
 
 def _with_best_rank(run: StoredRun, event: Event) -> Event:
