@@ -92,6 +92,9 @@ def test_without_settings_the_installation_is_looked_at(doctor: Doctor) -> None:
     assert found["installation"]["figures"]["ptn-backtest"]
     assert "positions" not in found
     assert found["next"][0] == "ptn-backtest run --use-test-positions"
+    # a URL with its password is for the environment, not for a command line
+    assert "--database-url" not in found["next"][1]
+    assert "PTN_BACKTEST_DATABASE_URL" in found["next"][1]
 
 
 def test_a_sound_setup_on_every_server(doctor: Doctor, database_url: str, candles: Path) -> None:

@@ -217,7 +217,10 @@ def _next(config: "BacktestConfig", findings: Sequence["Finding"]) -> list[str]:
     if not _has_source(config):
         return [
             "ptn-backtest run --use-test-positions",
-            "ptn-backtest doctor --use-database-positions --database-url URL --candles FOLDER",
+            (
+                "ptn-backtest doctor --use-database-positions --candles FOLDER, with the URL in "
+                "PTN_BACKTEST_DATABASE_URL"
+            ),
         ]
     return ["ptn-backtest run with the same settings"]
 
