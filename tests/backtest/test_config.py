@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from ptn_backtest.backtest.config import _PARSERS, BacktestConfig, load_config
+from ptn_backtest.backtest.config import BacktestConfig, load_config
 from ptn_backtest.backtest.execution import ParallelizationMode
+from ptn_backtest.backtest.setting_values import PARSERS
 from ptn_backtest.cli.run import _FLAGS, _LISTS, _VALUES
 from ptn_backtest.errors import ConfigError
 
@@ -14,7 +15,7 @@ TEST_POSITIONS = {"use_test_positions": True}
 
 def test_every_setting_has_a_parser_and_an_option():
     names = {field.name for field in fields(BacktestConfig)}
-    assert set(_PARSERS) == names
+    assert set(PARSERS) == names
     assert {*_FLAGS, *_VALUES, *_LISTS} == names
 
 
