@@ -154,6 +154,15 @@ def test_no_error_shows_a_password(location: str) -> None:
     assert "s3cret" not in str(caught.value)
 
 
+def test_no_password_is_shown_beside_a_mapping_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PTN_BACKTEST_DATABASE_URL", "mysql:/user:s3cret@host/db")  # mistyped
+    with pytest.raises(ConfigError, match="is not: leave it out") as caught:
+        open_source("database", mapping=tmp_path / "map.toml")
+    assert "s3cret" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [

@@ -56,7 +56,7 @@ def open_source(location: str, *, mapping: Path | None = None) -> PositionSource
         return DatabasePositionOrderSource(url, None if mapping is None else load_mapping(mapping))
     if mapping is not None:
         raise ConfigError(
-            f"a mapping file is for a database, which {location} is not: leave it out"
+            f"a mapping file is for a database, which {hide_passwords(location)} is not: leave it out"
         )
     if location == "taoshi":
         from ptn_backtest.sources.taoshi import TaoshiPositionOrderSource  # noqa: PLC0415
