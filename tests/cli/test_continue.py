@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ptn_backtest.cli.unfinished import kept_to_oneself
+from ptn_backtest.clock import format_time
 from tests.cli.test_run import DATABASE_RUN, ptn_backtest, workplace
 from tests.report.decoded import page_data
 
@@ -61,12 +62,21 @@ def test_to_a_later_end(workplace: Path, whole: dict[str, Any]) -> None:
         done = ptn_backtest("continue", "runs/later", *end, cwd=workplace)
         assert done.returncode == 0, done.stderr
         assert "run folder: runs/later" in done.stdout
+        assert "nothing new" not in done.stdout
     told = contents(folder)
     assert told == {**whole, "warnings": told["warnings"]}
     assert not list((workplace / "runs").glob("unfinished-*"))
     again = ptn_backtest("continue", "runs/later", cwd=workplace)
     assert again.returncode == 0, again.stderr
     assert contents(folder) == told
+    said = f"nothing new: the run is already at {format_time(whole['end_ms'])}"
+    assert again.stdout.splitlines()[-1] == said
+    # for programs it is a note
+    same_end = ("--end-time-ms", str(whole["end_ms"]), "--json")
+    again = ptn_backtest("continue", "runs/later", *same_end, cwd=workplace)
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["end_ms"] == whole["end_ms"]
+    assert said in again.stderr.splitlines()
 
 
 def test_states_now_and_tables_later(workplace: Path, whole: dict[str, Any]) -> None:
@@ -90,8 +100,14 @@ def test_states_now_and_tables_later(workplace: Path, whole: dict[str, Any]) -> 
     assert [event["time_ms"] for event in said["events"]] == then
     assert then
     assert contents(folder) == before
+    again = ptn_backtest(*command, cwd=workplace)
+    assert again.returncode == 0, again.stderr
+    said = f"nothing new: the run is already at {format_time(whole['end_ms'])}"
+    assert again.stdout.splitlines()[0] == said
+    # the tables are behind the states
     done = ptn_backtest("continue", "runs/lean", cwd=workplace)
     assert done.returncode == 0, done.stderr
+    assert "nothing new" not in done.stdout
     told = contents(folder)
     assert told == {**whole, "warnings": told["warnings"]}
 
@@ -285,6 +301,7 @@ def test_a_late_order_in_the_database_is_noticed(workplace: Path, tmp_path: Path
     done = ptn_backtest("-v", "continue", "runs/changing", cwd=workplace)
     assert done.returncode == 0, done.stderr
     assert "built anew" in done.stderr
+    assert "nothing new" not in done.stdout  # the end is what it was, figures are not
     fresh = ptn_backtest(*command, "--run-name", "fresh", cwd=workplace)
     assert fresh.returncode == 0, fresh.stderr
     told, wanted = (contents(workplace / "runs" / name) for name in ("changing", "fresh"))

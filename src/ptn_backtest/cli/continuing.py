@@ -1,5 +1,6 @@
 """`ptn-backtest continue`: a run to a later end, or one that was interrupted."""
 
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -86,10 +87,38 @@ def continue_run(
             return
         with going_on(folder):
             result = run_backtest(config, ProgressBar(), continued_states(states, config))
+        before = _held(folder, result.end_ms)
         # nothing was in the way of an interrupted run when it began, unless this very run came so far
         config = replace(config, overwrite=True)
         finished = folder if is_finished(folder) else None
         finish(config, result, finished, states_of=folder, as_json=as_json)
+        if before is not None and _held(folder, result.end_ms) == before:
+            from ptn_backtest.report.summary import nothing_new  # noqa: PLC0415
+
+            click.echo(nothing_new(result.end_ms), err=as_json)
+
+
+def _held(folder: Path, end_ms: int) -> Mapping[str, Any] | None:
+    """Inputs and tables of a run that goes to a time; None where the folder holds no such run.
+
+    Late orders and corrected candles change them, though the end stays what it was.
+    """
+    import hashlib  # noqa: PLC0415 - as the imports above
+
+    from ptn_backtest.errors import ConfigError  # noqa: PLC0415
+    from ptn_backtest.results.run_folder import read_info  # noqa: PLC0415
+
+    try:
+        info = read_info(folder)
+    except ConfigError:  # not finished, or of another version: it is written anew in any case
+        return None
+    if info.get("end_ms") != end_ms:
+        return None
+    held = {"inputs": info.get("inputs")}
+    for path in folder.glob("*.parquet"):
+        with path.open("rb") as file:
+            held[path.name] = hashlib.file_digest(file, "sha256").digest()
+    return held
 
 
 def _say_what_was_done(folder: Path, advance: "Advance", *, as_json: bool) -> None:

@@ -47,10 +47,18 @@ def print_summary(result: RunResult, console: Console) -> None:
         console.print(line)
 
 
+def nothing_new(end_ms: int) -> str:
+    """What is said of going on with a run that changed nothing; `end_ms` is its last update."""
+    return f"nothing new: the run is already at {format_time(end_ms)}"
+
+
 def print_advance(advance: Advance, console: Console) -> None:
     """Print what going on with a run did: how far it is, what the rules changed, warnings."""
-    updates = wording.count(advance.n_updates, "update")
-    console.print(Text(f"{updates}, up to {format_time(advance.end_ms)}"))
+    if advance.n_updates:
+        updates = wording.count(advance.n_updates, "update")
+        console.print(Text(f"{updates}, up to {format_time(advance.end_ms)}"))
+    else:
+        console.print(Text(nothing_new(advance.end_ms)))
     for line in _network(advance.events):
         console.print(line)
     for line in _said(advance.failed_traders, advance.warnings):
