@@ -308,6 +308,25 @@ def test_a_late_order_in_the_database_is_noticed(workplace: Path, tmp_path: Path
     assert told == {**wanted, "warnings": told["warnings"]}
 
 
+def test_a_source_that_is_empty_now_does_not_cost_a_run(workplace: Path, tmp_path: Path) -> None:
+    source = sqlite3.connect(workplace / "positions.db")
+    target = sqlite3.connect(tmp_path / "positions.db")
+    source.backup(target)
+    command = [*DAILY[:3], f"sqlite:///{tmp_path / 'positions.db'}", *DAILY[4:]]
+    done = ptn_backtest(*command, "--run-name", "emptied", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    before = contents(workplace / "runs/emptied")
+    with target:
+        target.execute("DELETE FROM orders")
+        target.execute("DELETE FROM positions")
+    target.close()
+    for more in ([], ["--states-only"]):
+        refused = ptn_backtest("continue", "runs/emptied", *more, cwd=workplace)
+        assert refused.returncode == 2, refused.stdout
+        assert "no position was loaded" in refused.stderr
+    assert contents(workplace / "runs/emptied") == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

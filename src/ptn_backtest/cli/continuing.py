@@ -70,6 +70,7 @@ def continue_run(
         open_states,
         settings_of,
     )
+    from ptn_backtest.errors import ConfigError  # noqa: PLC0415
 
     if verbose:
         show_logs(verbose)
@@ -87,6 +88,11 @@ def continue_run(
             return
         with going_on(folder):
             result = run_backtest(config, ProgressBar(), continued_states(states, config))
+        if not result.update_times_ms:
+            raise ConfigError(
+                f"no position was loaded from {result.source}: {folder} stays as it is. See whether the "
+                "source is the one that the run began with (--database-url, --positions-path)"
+            )
         before = _held(folder, result.end_ms)
         # nothing was in the way of an interrupted run when it began, unless this very run came so far
         config = replace(config, overwrite=True)
