@@ -192,7 +192,7 @@ def test_ctrl_c_ends_a_run_without_a_trace(tmp_path, candles, working):
         [
             *(sys.executable, "-m", "ptn_backtest.cli.main", "run", "--use-test-positions"),
             *("--candles", str(candles.root), "--parallel-mode", "MULTIPROCESSING"),
-            *("--interval-ms", "20000", "--run-name", "stopped", "-vv"),
+            *("--interval-ms", "60000", "--run-name", "stopped", "-vv"),
         ],
         cwd=tmp_path,
         stderr=subprocess.PIPE,
@@ -201,7 +201,7 @@ def test_ctrl_c_ends_a_run_without_a_trace(tmp_path, candles, working):
     ) as run:
         workers = _wait_for_workers(run.pid)
         assert run.stderr is not None
-        # the first of thousands of legs is done
+        # the first of more than a thousand legs is done
         while working and "ledgers of" not in run.stderr.readline():
             assert run.poll() is None
         os.killpg(run.pid, signal.SIGINT)
