@@ -19,6 +19,8 @@
 Each message says what was wrong, where, and what to do.
 """
 
+from collections.abc import Sequence
+
 
 class BacktestError(Exception):
     """Base of all errors below; a command prints it without a traceback."""
@@ -78,3 +80,9 @@ class BundleError(BacktestError):
 
 class QueryError(BacktestError):
     """A query on a run's tables is malformed, names what is not there, or is refused."""
+
+
+def some_of(names: Sequence[str], most: int = 5) -> str:
+    """The first names of a list as a message tells them, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")

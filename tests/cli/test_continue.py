@@ -283,12 +283,16 @@ def test_one_process_at_a_time_writes_a_run(workplace: Path, tmp_path: Path) -> 
     assert not unfinished.exists()
 
 
+def database_of_its_own(workplace: Path, folder: Path) -> tuple[sqlite3.Connection, list[str]]:
+    """A copy of the positions, to be changed, and the daily run of it."""
+    target = sqlite3.connect(folder / "positions.db")
+    sqlite3.connect(workplace / "positions.db").backup(target)
+    return target, [*DAILY[:3], f"sqlite:///{folder / 'positions.db'}", *DAILY[4:]]
+
+
 def test_a_late_order_in_the_database_is_noticed(workplace: Path, tmp_path: Path) -> None:
     """As a validator would have it: the database changed between two runs."""
-    source = sqlite3.connect(workplace / "positions.db")
-    target = sqlite3.connect(tmp_path / "positions.db")
-    source.backup(target)
-    command = [*DAILY[:3], f"sqlite:///{tmp_path / 'positions.db'}", *DAILY[4:]]
+    target, command = database_of_its_own(workplace, tmp_path)
     done = ptn_backtest(*command, "--run-name", "changing", cwd=workplace)
     assert done.returncode == 0, done.stderr
     with target:
@@ -309,10 +313,7 @@ def test_a_late_order_in_the_database_is_noticed(workplace: Path, tmp_path: Path
 
 
 def test_a_source_that_is_empty_now_does_not_cost_a_run(workplace: Path, tmp_path: Path) -> None:
-    source = sqlite3.connect(workplace / "positions.db")
-    target = sqlite3.connect(tmp_path / "positions.db")
-    source.backup(target)
-    command = [*DAILY[:3], f"sqlite:///{tmp_path / 'positions.db'}", *DAILY[4:]]
+    target, command = database_of_its_own(workplace, tmp_path)
     done = ptn_backtest(*command, "--run-name", "emptied", cwd=workplace)
     assert done.returncode == 0, done.stderr
     before = contents(workplace / "runs/emptied")

@@ -186,16 +186,19 @@ def test_a_password_is_never_shown(workplace):
     assert "s3cret" not in done.stdout + done.stderr
 
 
-def test_the_script_of_the_users_document(workplace):
-    script = ROOT / "neurons" / "backtest_manager.py"
-    done = subprocess.run(
+def run_script(script: Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [sys.executable, str(script)],
-        cwd=workplace,
+        cwd=cwd,
         capture_output=True,
         text=True,
         check=False,
         timeout=300,
     )
+
+
+def test_the_script_of_the_users_document(workplace):
+    done = run_script(ROOT / "neurons" / "backtest_manager.py", workplace)
     assert done.returncode == 0, done.stderr
     assert "report:" in done.stdout
 
@@ -219,23 +222,13 @@ def test_the_script_reads_a_database_of_other_names(workplace, tmp_path):
         assert n_changed == 1, flag
     script.write_text(text)
 
-    def run() -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, str(script)],
-            cwd=workplace,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
-
-    refused = run()
+    refused = run_script(script, workplace)
     assert refused.returncode == 2
     assert f"{mapping} cannot be read" in refused.stderr
     mapping.write_text('[positions]\ntable = "trades"\n')
-    assert "no table trades" in run().stderr
+    assert "no table trades" in run_script(script, workplace).stderr
     mapping.write_text('[positions]\ntable = "positions"\n')
-    done = run()
+    done = run_script(script, workplace)
     assert done.returncode == 0, done.stderr
     assert "report:" in done.stdout
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ptn_backtest.backtest.config import BacktestConfig
 from ptn_backtest.clock import HOUR_MS, MINUTE_MS, format_time
-from ptn_backtest.errors import ConfigError, SlippageError
+from ptn_backtest.errors import ConfigError, SlippageError, some_of
 from ptn_backtest.positions.conversion import Conversion, convert
 from ptn_backtest.positions.manager import PositionManager
 from ptn_backtest.positions.order_checks import OrderFinding
@@ -256,8 +256,7 @@ def _unknown(
     lacking = sorted(set(config.wanted_hotkeys or ()) - known - set(leave_out))
     if not (known and lacking):
         return ()
-    more = len(lacking) - _N_NAMED
-    named = ", ".join(lacking[:_N_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+    named = some_of(lacking, _N_NAMED)
     return (f"no position of {named}: check these hotkeys, which must be whole",)
 
 

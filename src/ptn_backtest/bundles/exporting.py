@@ -24,7 +24,7 @@ from ptn_backtest.bundles.bundle import (
 from ptn_backtest.bundles.candle_file import write_candles
 from ptn_backtest.bundles.replay import replay_bundle
 from ptn_backtest.clock import MINUTE_MS, format_time
-from ptn_backtest.errors import BundleError, ConfigError
+from ptn_backtest.errors import BundleError, ConfigError, some_of
 from ptn_backtest.ledger.timeline import build_timeline, open_ranges
 from ptn_backtest.positions.accounting import replay
 from ptn_backtest.positions.manager import PositionManager, up_to
@@ -167,7 +167,7 @@ def _chosen(positions: PositionManager, hotkeys: Collection[str] | None) -> Posi
     unknown = sorted(set(hotkeys) - set(positions.hotkeys))
     if unknown:
         raise ConfigError(
-            f"the run has no trader {', '.join(unknown)}; it has {_listed(positions.hotkeys)}"
+            f"the run has no trader {', '.join(unknown)}; it has {some_of(positions.hotkeys)}"
         )
     return PositionManager(p for p in positions if p.miner_hotkey in set(hotkeys))
 
@@ -252,11 +252,6 @@ def _write_json(file: Path, content: Mapping[str, Any], indent: int | None = Non
 
 def _made_by() -> str:
     return f"ptn-backtest {version('ptn-backtest')}"
-
-
-def _listed(hotkeys: Sequence[str], limit: int = 5) -> str:
-    rest = len(hotkeys) - limit
-    return ", ".join(hotkeys[:limit]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _refuse_what_is_there(folder: Path) -> None:

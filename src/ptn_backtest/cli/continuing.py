@@ -11,6 +11,7 @@ import click
 from ptn_backtest.cli.collecting import collect_rarely
 from ptn_backtest.cli.documents import print_document
 from ptn_backtest.cli.logs import show_logs
+from ptn_backtest.errors import ConfigError
 
 if TYPE_CHECKING:
     from ptn_backtest.backtest.result import Advance
@@ -70,7 +71,6 @@ def continue_run(
         open_states,
         settings_of,
     )
-    from ptn_backtest.errors import ConfigError  # noqa: PLC0415
 
     if verbose:
         show_logs(verbose)
@@ -111,7 +111,6 @@ def _held(folder: Path, end_ms: int) -> Mapping[str, Any] | None:
     """
     import hashlib  # noqa: PLC0415 - as the imports above
 
-    from ptn_backtest.errors import ConfigError  # noqa: PLC0415
     from ptn_backtest.results.run_folder import read_info  # noqa: PLC0415
 
     try:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptn_backtest.clock import SECOND_MS
+from ptn_backtest.errors import some_of
 from ptn_backtest.positions.position import Position
 from ptn_backtest.positions.recorded_orders import order_rows
 from ptn_backtest.sources.record_table import field_columns
@@ -88,7 +89,7 @@ class Oddities:
             ),
         )
         return tuple(
-            f"{count} {one if count == 1 else many}: {_some(examples)}"
+            f"{count} {one if count == 1 else many}: {some_of(examples, _EXAMPLES)}"
             for count, one, many, examples in found
             if count
         )
@@ -153,8 +154,3 @@ def _similar(hotkeys: Iterable[str]) -> Iterable[tuple[str, ...]]:
     for hotkey in sorted(hotkeys):
         groups[hotkey.strip().casefold()].append(hotkey)
     return (tuple(group) for group in groups.values() if len(group) > 1)
-
-
-def _some(examples: Sequence[str]) -> str:
-    more = len(examples) - _EXAMPLES
-    return ", ".join(examples[:_EXAMPLES]) + (f" and {more} more" if more > 0 else "")

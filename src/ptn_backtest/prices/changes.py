@@ -81,10 +81,8 @@ def read_changes(root: StorePath) -> CandleChanges:
     with reaching(root):
         try:
             return CandleChanges((root / CHANGES_FILE).read_bytes())
-        except (
-            FileNotFoundError,
-            PermissionError,
-        ):  # S3 says so where it may not tell what is there
+        except (FileNotFoundError, PermissionError):
+            # the second is what S3 says where it may not tell what is there
             return CandleChanges()
 
 

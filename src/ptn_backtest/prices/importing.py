@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ptn_backtest.errors import CandleError
+from ptn_backtest.errors import CandleError, some_of
 from ptn_backtest.prices.candles import Timespan
 from ptn_backtest.prices.merging import Written
 from ptn_backtest.prices.reading import CandleFile
@@ -37,7 +37,6 @@ log = logging.getLogger(__name__)
 
 _EARLIEST_MS, _LATEST_MS = 946_684_800_000, 4_102_444_800_000  # the years 2000 to 2099
 _N_EXAMPLES = 3
-_N_FILES_NAMED = 5
 _Label = TypeVar("_Label", bound=str)
 _PRICES = ("open", "high", "low", "bid", "ask")
 
@@ -162,17 +161,11 @@ def _other_files(files: Sequence[Path], failed: int) -> str:
     """What became of the files beside the one that failed."""
     before, after = files[:failed], files[failed + 1 :]
     told = [
-        f"{what}: {_some(some)}"
+        f"{what}: {some_of([str(path) for path in some])}"
         for what, some in (("stored before it", before), ("not read", after))
         if some
     ]
     return "".join(f"\n{each}" for each in told)
-
-
-def _some(files: Sequence[Path]) -> str:
-    more = len(files) - _N_FILES_NAMED
-    shown = ", ".join(str(path) for path in files[:_N_FILES_NAMED])
-    return f"{shown} and {more} more" if more > 0 else shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Iterable
 
-from ptn_backtest.errors import ConfigError
+from ptn_backtest.errors import ConfigError, some_of
 from ptn_backtest.results.run_folder import StoredRun
 
 _CUT = re.compile(r"…|\.{3}")
@@ -42,16 +42,11 @@ def find_hotkey(text: str, hotkeys: Iterable[str], where: str) -> str:
     if len(found) == 1:
         return found[0]
     if found:
-        raise ConfigError(f"{text!r} may mean {_listed(found)}: give more of the hotkey")
+        raise ConfigError(f"{text!r} may mean {some_of(found)}: give more of the hotkey")
     near = difflib.get_close_matches(text, known, n=3, cutoff=0.4)
     near += [one for one in known if text.lower() in one.lower() and one not in near][:3]
     if near:
         hint = f"did you mean {' or '.join(near)}?"
     else:
-        hint = f"it has {_listed(known)}" if known else "it has no traders"
+        hint = f"it has {some_of(known)}" if known else "it has no traders"
     raise ConfigError(f"no trader {text!r} in {where}: {hint}")
-
-
-def _listed(names: list[str], most: int = 5) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -18,7 +18,7 @@ from sqlalchemy.types import (
     TypeEngine,
 )
 
-from ptn_backtest.errors import SchemaError
+from ptn_backtest.errors import SchemaError, some_of
 from ptn_backtest.sources.database.mapping import (
     REQUIRED,
     SchemaMapping,
@@ -39,8 +39,6 @@ _MYSQL_VIEW = text(
 _USABLE_SCHEMAS = text(
     "SELECT nspname FROM pg_catalog.pg_namespace WHERE has_schema_privilege(nspname, 'USAGE')"
 )
-
-_SCHEMAS_SHOWN = 5
 
 
 def check_mapping(
@@ -211,11 +209,8 @@ def _elsewhere(there: Inspector, name: str, *, only_same: bool) -> tuple[str, bo
 
 
 def _named(schemas: Collection[str]) -> str:
-    more = len(schemas) - _SCHEMAS_SHOWN
-    shown = ", ".join(f'"{schema}"' for schema in sorted(schemas)[:_SCHEMAS_SHOWN])
-    return f"the schema{'s' if len(schemas) > 1 else ''} {shown}" + (
-        f" and {more} more" if more > 0 else ""
-    )
+    shown = some_of([f'"{schema}"' for schema in sorted(schemas)])
+    return f"the schema{'s' if len(schemas) > 1 else ''} {shown}"
 
 
 def _missing_column(mapping: SchemaMapping, table: str, name: str, found: list[str]) -> str:
