@@ -30,7 +30,8 @@ def measure_another_day(work: Workload, n_days: int) -> dict[str, Any]:
 
     Returns:
         {"states": of the states alone, "day": of the continued run, "full": of the run at once}: each
-        {"seconds", "cpu_seconds"} by phase. And what there was: days, traders, orders, bytes of the stored states.
+        {"seconds", "cpu_seconds"} by phase. And what there was: days, legs of the history and of the day,
+        traders, orders, bytes of the stored states.
     """
     last_ms = work.end_ms - DAY_MS
     with TemporaryDirectory() as name:
@@ -40,11 +41,13 @@ def measure_another_day(work: Workload, n_days: int) -> dict[str, Any]:
         )
         before = replace(config, end_time_ms=last_ms)
         timed_run(before, folder / "continued", begin_states(before, folder / "begun"))
+        n_before = StateFolder(folder / "continued").n_done()
         shutil.copytree(folder / "continued", folder / "states only")
         states = StateFolder(folder / "states only")
         alone = timed_advance(config, states, continued_states(states, config))
         states = StateFolder(folder / "continued")
         day = timed_run(config, folder / "continued", continued_states(states, config))
+        n_after = states.n_done()
         full = timed_run(config, folder / "full", begin_states(config, folder / "begun"))
         timed_run(config, folder / "states only", lambda _: StateFolder(folder / "states only"))
         for run in ("continued", "states only"):
@@ -53,6 +56,7 @@ def measure_another_day(work: Workload, n_days: int) -> dict[str, Any]:
         stored = (folder / "continued" / "states").rglob("*")
         return {
             "days": n_days,
+            "legs": (n_before, n_after - n_before),
             "traders": info["counts"]["traders"],
             "orders": info["counts"]["orders"],
             "state_bytes": sum(path.stat().st_size for path in stored if path.is_file()),
